@@ -1,0 +1,123 @@
+//! Gradients of a convolution's weights and biases.
+
+use super::{Padded, Shape};
+use crate::arena::Shared;
+use crate::backend::Machine;
+use crate::gemm::{Finish, Left, Matrix, Tile, pack_rows};
+use ilsvrc_diagnostics::Result;
+use ilsvrc_network::Activation;
+use rayon::prelude::*;
+
+/// Padded input and packed gradients of the images that are worked on together.
+const GROUP_ELEMENTS: usize = 1024 * 1024;
+
+/// Positions in one call of a kernel: their gradients of one panel stay in a second-level cache.
+const CALL_POSITIONS: usize = 768;
+
+/// Rows of the weights in a task: enough to read the gradients for, few enough to share among threads.
+const TASK_ROWS: usize = 56;
+
+/// `weights_gradient = windows(input)^T * output_gradient`, `bias_gradient` = its sum over positions and images.
+///
+/// Tasks own rows of the result and add images in order, so the sums do not depend on the number of threads.
+pub(crate) fn weight_gradient(
+    machine: &mut Machine,
+    shape: &Shape,
+    batch: usize,
+    input: &[f32],
+    output_gradient: &[f32],
+    weights_gradient: &mut [f32],
+    bias_gradient: &mut [f32],
+) -> Result<()> {
+    let Shape { window, in_maps, out_maps } = *shape;
+    let kernel = machine.kernel;
+    let panels = kernel.panels(out_maps);
+    let width = (window.output - 1) * window.stride + window.size;
+    let padded = Padded { side: window.input, maps: in_maps, pad: window.pad as isize, dilation: 1, width };
+    let image = width * width * in_maps;
+    let positions = window.output * window.output;
+    let group = (GROUP_ELEMENTS / (image + panels.packed(positions))).clamp(1, batch);
+    let call = CALL_POSITIONS.div_ceil(positions).min(group);
+
+    let sizes = [group * image, panels.packed(group * positions), group * out_maps];
+    let (shared, _) = machine.scratch.get(sizes.iter().sum(), 0)?;
+    let (images, rest) = shared.split_at_mut(sizes[0]);
+    let (gradients, bias_sums) = rest.split_at_mut(sizes[1]);
+
+    let step = window.stride * in_maps;
+    // Where rows of windows begin, for the images of a call.
+    let segments: Vec<usize> =
+        (0..call).flat_map(|i| (0..window.output).map(move |y| i * image + y * step * width)).collect();
+    let row = window.size * in_maps;
+    let parts = row.div_ceil(TASK_ROWS);
+    bias_gradient.fill(0.0);
+    let result = Shared::new(weights_gradient);
+
+    for start in (0..batch).step_by(group) {
+        let count = group.min(batch - start);
+        let total = count * positions;
+        machine.pool.install(|| {
+            let packed = Shared::new(gradients);
+            images
+                .par_chunks_exact_mut(image)
+                .zip(bias_sums.par_chunks_exact_mut(out_maps))
+                .take(count)
+                .enumerate()
+                .for_each(|(i, (out, sums))| {
+                    let n = start + i;
+                    padded.copy(&input[n * padded.stored()..][..padded.stored()], 0, out);
+                    let data = &output_gradient[n * positions * out_maps..][..positions * out_maps];
+                    pack_rows(
+                        &Matrix { data, stride: out_maps },
+                        0..positions,
+                        panels,
+                        packed,
+                        total,
+                        i * positions,
+                    );
+                    sum_rows(data, sums);
+                });
+            for sums in bias_sums.chunks_exact(out_maps).take(count) {
+                bias_gradient.iter_mut().zip(sums).for_each(|(b, s)| *b += s);
+            }
+            let (images, gradients) = (&*images, &*gradients);
+            (0..window.size * parts).into_par_iter().for_each(|task| {
+                let (y, part) = (task / parts, task % parts);
+                let rows = row * part / parts..row * (part + 1) / parts;
+                for first in (0..count).step_by(call) {
+                    let images_now = call.min(count - first);
+                    let finish =
+                        Finish { accumulate: start + first > 0, bias: None, activation: Activation::None };
+                    for panel in panels.iter() {
+                        let b = &gradients[total * panel.first..][first * positions * panel.width..];
+                        for tile in kernel.tiles(rows.len(), &panel) {
+                            let r = rows.start + tile.start;
+                            let tile = Tile {
+                                a: &images[first * image + y * width * in_maps + r..],
+                                left: Left::Columns { count: tile.len(), step },
+                                segments: &segments[..images_now * window.output],
+                                inner: window.output,
+                                b,
+                                panel,
+                                c: result.at((y * row + r) * out_maps + panel.first),
+                                c_stride: out_maps,
+                                finish,
+                            };
+                            // SAFETY: these rows of the result are this task's alone.
+                            unsafe { kernel.run(&tile) };
+                        }
+                    }
+                }
+            });
+        });
+    }
+    Ok(())
+}
+
+/// Sums of the columns of a row-major matrix.
+pub(crate) fn sum_rows(rows: &[f32], sums: &mut [f32]) {
+    sums.fill(0.0);
+    for row in rows.chunks_exact(sums.len()) {
+        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+    }
+}

@@ -1,0 +1,203 @@
+//! Fully connected layers. The weights are read (or written) once from memory, block by block; the activations of the
+//! batch stay in cache. Weights `[inputs, outputs]`, row major.
+
+use crate::arena::Shared;
+use crate::backend::Machine;
+use crate::gemm::{Finish, Left, MAX_ROWS, Matrix, Rows, STORE, Tile, Transposed, pack, pack_rows};
+use ilsvrc_diagnostics::Result;
+use ilsvrc_network::Activation;
+use rayon::prelude::*;
+
+/// Terms of a sum that are multiplied before the next block is packed.
+const TERMS: usize = 512;
+
+/// Outputs of a task of [`forward`]: with [`TERMS`] rows a quarter of a second-level cache.
+const TASK_OUTPUTS: usize = 128;
+
+/// Inputs of a task of the gradients: eight tiles of the tallest kernel.
+const TASK_INPUTS: usize = 8 * MAX_ROWS;
+
+/// Rows that are read together must not lie a multiple of a page apart, or they share few lines of the cache.
+const SKEW: usize = 16;
+
+/// `inputs` and `outputs` of a layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Rows of the weights.
+    pub(crate) inputs: usize,
+    /// Columns of the weights.
+    pub(crate) outputs: usize,
+}
+
+/// `output = activation(input * weights + bias)`
+pub(crate) fn forward(
+    machine: &mut Machine,
+    shape: Shape,
+    batch: usize,
+    input: &[f32],
+    weights: &[f32],
+    bias: &[f32],
+    activation: Activation,
+    output: &mut [f32],
+) -> Result<()> {
+    let Shape { inputs, outputs } = shape;
+    let kernel = machine.kernel;
+    let stride = inputs.next_multiple_of(SKEW * 2) + SKEW;
+    let block = TERMS.min(inputs) * kernel.panels(TASK_OUTPUTS).packed(1);
+    let (rows, own) = machine.scratch.get(batch * stride, block)?;
+    let output = Shared::new(output);
+    machine.pool.install(|| {
+        rows.par_chunks_exact_mut(stride)
+            .zip(input.par_chunks_exact(inputs))
+            .for_each(|(to, from)| to[..inputs].copy_from_slice(from));
+        let rows = &*rows;
+        (0..outputs.div_ceil(TASK_OUTPUTS)).into_par_iter().for_each(|task| {
+            // SAFETY: one call in a task without parallel work.
+            let packed = unsafe { own.own() };
+            let first = task * TASK_OUTPUTS;
+            let panels = kernel.panels(TASK_OUTPUTS.min(outputs - first));
+            for k in (0..inputs).step_by(TERMS) {
+                let terms = TERMS.min(inputs - k);
+                let source = Matrix { data: &weights[first..], stride: outputs };
+                pack_rows(&source, k..k + terms, panels, Shared::new(packed), terms, 0);
+                let last = k + terms == inputs;
+                for panel in panels.iter() {
+                    let column = first + panel.first;
+                    let finish = Finish {
+                        accumulate: k > 0,
+                        bias: last.then(|| &bias[column..]),
+                        activation: if last { activation } else { Activation::None },
+                    };
+                    for tile in kernel.tiles(batch, &panel) {
+                        let mut starts = [0; MAX_ROWS];
+                        let starts = &mut starts[..tile.len()];
+                        starts.iter_mut().enumerate().for_each(|(i, s)| *s = (tile.start + i) * stride);
+                        let tile = Tile {
+                            a: rows,
+                            left: Left::Rows(starts),
+                            segments: &[k],
+                            inner: terms,
+                            b: &packed[terms * panel.first..],
+                            panel,
+                            c: output.at(tile.start * outputs + column),
+                            c_stride: outputs,
+                            finish,
+                        };
+                        // SAFETY: these columns of the output are this task's alone.
+                        unsafe { kernel.run(&tile) };
+                    }
+                }
+            }
+        });
+    });
+    Ok(())
+}
+
+/// `input_gradient = output_gradient * weights^T`, computed transposed: rows of the weights are read as they lie, and
+/// the small result is turned.
+pub(crate) fn input_gradient(
+    machine: &mut Machine,
+    shape: Shape,
+    batch: usize,
+    output_gradient: &[f32],
+    weights: &[f32],
+    input_gradient: &mut [f32],
+) -> Result<()> {
+    let Shape { inputs, outputs } = shape;
+    let kernel = machine.kernel;
+    let panels = kernel.panels(batch);
+    let stride = TERMS + SKEW;
+    let (packed, own) = machine.scratch.get(panels.packed(outputs), TASK_INPUTS * (stride + batch))?;
+    let result = Shared::new(input_gradient);
+    machine.pool.install(|| {
+        pack(&Transposed { data: output_gradient, stride: outputs }, outputs, panels, packed);
+        let packed = &*packed;
+        (0..inputs.div_ceil(TASK_INPUTS)).into_par_iter().for_each(|task| {
+            // SAFETY: one call in a task without parallel work.
+            let (rows, sums) = unsafe { own.own() }.split_at_mut(TASK_INPUTS * stride);
+            let first = task * TASK_INPUTS;
+            let count = TASK_INPUTS.min(inputs - first);
+            for k in (0..outputs).step_by(TERMS) {
+                let terms = TERMS.min(outputs - k);
+                for (i, row) in rows.chunks_exact_mut(stride).take(count).enumerate() {
+                    row[..terms].copy_from_slice(&weights[(first + i) * outputs + k..][..terms]);
+                }
+                for panel in panels.iter() {
+                    for tile in kernel.tiles(count, &panel) {
+                        let mut starts = [0; MAX_ROWS];
+                        let starts = &mut starts[..tile.len()];
+                        starts.iter_mut().enumerate().for_each(|(i, s)| *s = (tile.start + i) * stride);
+                        let tile = Tile {
+                            a: rows,
+                            left: Left::Rows(starts),
+                            segments: &[0],
+                            inner: terms,
+                            b: &packed[outputs * panel.first + k * panel.width..],
+                            panel,
+                            c: sums[tile.start * batch + panel.first..].as_mut_ptr(),
+                            c_stride: batch,
+                            finish: Finish { accumulate: k > 0, ..STORE },
+                        };
+                        // SAFETY: `sums` is this task's, of `count` rows of `batch`.
+                        unsafe { kernel.run(&tile) };
+                    }
+                }
+            }
+            for image in 0..batch {
+                // SAFETY: these columns of the result are this task's alone.
+                let out = unsafe { result.slice(image * inputs + first..image * inputs + first + count) };
+                Transposed { data: sums, stride: batch }.copy(image, 0, out);
+            }
+        });
+    });
+    Ok(())
+}
+
+/// `weights_gradient = input^T * output_gradient`, `bias_gradient` = sum of `output_gradient` over the batch.
+pub(crate) fn weight_gradient(
+    machine: &mut Machine,
+    shape: Shape,
+    batch: usize,
+    input: &[f32],
+    output_gradient: &[f32],
+    weights_gradient: &mut [f32],
+    bias_gradient: &mut [f32],
+) -> Result<()> {
+    let Shape { inputs, outputs } = shape;
+    let kernel = machine.kernel;
+    let panels = kernel.panels(outputs);
+    let (packed, own) = machine.scratch.get(panels.packed(batch), batch * TASK_INPUTS)?;
+    let result = Shared::new(weights_gradient);
+    machine.pool.install(|| {
+        pack(&Matrix { data: output_gradient, stride: outputs }, batch, panels, packed);
+        let packed = &*packed;
+        (0..inputs.div_ceil(TASK_INPUTS)).into_par_iter().for_each(|task| {
+            // SAFETY: one call in a task without parallel work.
+            let columns = unsafe { own.own() };
+            let first = task * TASK_INPUTS;
+            let count = TASK_INPUTS.min(inputs - first);
+            for (to, from) in columns.chunks_exact_mut(TASK_INPUTS).zip(input.chunks_exact(inputs)) {
+                to[..count].copy_from_slice(&from[first..first + count]);
+            }
+            for panel in panels.iter() {
+                for tile in kernel.tiles(count, &panel) {
+                    let tile = Tile {
+                        a: &columns[tile.start..],
+                        left: Left::Columns { count: tile.len(), step: TASK_INPUTS },
+                        segments: &[0],
+                        inner: batch,
+                        b: &packed[batch * panel.first..],
+                        panel,
+                        c: result.at((first + tile.start) * outputs + panel.first),
+                        c_stride: outputs,
+                        finish: STORE,
+                    };
+                    // SAFETY: these rows of the result are this task's alone.
+                    unsafe { kernel.run(&tile) };
+                }
+            }
+        });
+    });
+    crate::conv::sum_rows(output_gradient, bias_gradient);
+    Ok(())
+}

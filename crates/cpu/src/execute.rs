@@ -1,0 +1,192 @@
+//! From an op to the function that computes it: finds its operands and checks their sizes.
+
+use crate::arena::views;
+use crate::backend::{CpuBackend, CpuTower, Machine, Tensors};
+use crate::gemm::Kernel;
+use crate::{conv, dense, dropout, elementwise, norm, pool};
+use ilsvrc_diagnostics::{Error, INTERNAL, Result};
+use ilsvrc_network::{Mode, Op, ParamId, Pass, Window};
+use ilsvrc_random::{Purpose, Stream};
+
+/// Elements of the maps that a window reads.
+fn read(window: &Window, maps: usize) -> usize {
+    window.input * window.input * maps
+}
+
+/// Elements of the maps that it writes.
+fn written(window: &Window, maps: usize) -> usize {
+    window.output * window.output * maps
+}
+
+/// Refuses parameters that do not have the op's sizes.
+fn sized(parameters: &[Tensors], weights: ParamId, rows: usize, bias: ParamId, outputs: usize) -> Result<()> {
+    let length = |id: ParamId| parameters.get(id.0).map(|p| p.value.len());
+    if length(weights) == Some(rows * outputs) && length(bias) == Some(outputs) {
+        return Ok(());
+    }
+    Err(Error::new(
+        INTERNAL,
+        format!("an op takes parameters {} and {} with {rows} x {outputs} weights", weights.0, bias.0),
+    ))
+}
+
+/// The gradients of a layer's two parameters.
+fn gradients(parameters: &mut [Tensors], weights: ParamId, bias: ParamId) -> Result<[&mut [f32]; 2]> {
+    match parameters.get_disjoint_mut([weights.0, bias.0]) {
+        Ok([weights, bias]) => Ok([&mut weights.gradient, &mut bias.gradient]),
+        Err(_) => Err(Error::new(INTERNAL, format!("parameters {} and {} are the same", weights.0, bias.0))),
+    }
+}
+
+/// Runs one op.
+pub(crate) fn execute(backend: &CpuBackend, tower: &mut CpuTower, op: &Op, pass: &Pass) -> Result<()> {
+    let batch = pass.batch;
+    let (layout, arena, parameters) = (&tower.layout, &mut tower.arena[..], &mut tower.parameters[..]);
+    let at = |id, elements| layout.range(id, elements, batch);
+    let machine = &mut Machine {
+        pool: &backend.places[tower.place],
+        kernel: Kernel::of(backend.set),
+        set: backend.set,
+        scratch: &mut tower.scratch,
+    };
+    match *op {
+        Op::Conv { window, in_maps, out_maps, input, weights, bias, output, activation } => {
+            sized(parameters, weights, window.size * window.size * in_maps, bias, out_maps)?;
+            let ([x], [y]) = views(
+                arena,
+                [at(input, read(&window, in_maps))?],
+                [at(output, written(&window, out_maps))?],
+            )?;
+            let shape = conv::Shape { window, in_maps, out_maps };
+            let (weights, bias) = (&parameters[weights.0].value, &parameters[bias.0].value);
+            conv::forward(machine, &shape, batch, x, weights, bias, activation, y)
+        }
+        Op::ConvInputGradient { window, in_maps, out_maps, output_gradient, weights, input_gradient } => {
+            let ([dy], [dx]) = views(
+                arena,
+                [at(output_gradient, written(&window, out_maps))?],
+                [at(input_gradient, read(&window, in_maps))?],
+            )?;
+            let shape = conv::Shape { window, in_maps, out_maps };
+            conv::input_gradient(machine, &shape, batch, dy, &parameters[weights.0].value, dx)
+        }
+        Op::ConvWeightGradient { window, in_maps, out_maps, input, output_gradient, weights, bias } => {
+            sized(parameters, weights, window.size * window.size * in_maps, bias, out_maps)?;
+            let reads =
+                [at(input, read(&window, in_maps))?, at(output_gradient, written(&window, out_maps))?];
+            let ([x, dy], []) = views(arena, reads, [])?;
+            let shape = conv::Shape { window, in_maps, out_maps };
+            let [dw, db] = gradients(parameters, weights, bias)?;
+            conv::weight_gradient(machine, &shape, batch, x, dy, dw, db)
+        }
+        Op::Dense { inputs, outputs, input, weights, bias, output, activation } => {
+            sized(parameters, weights, inputs, bias, outputs)?;
+            let ([x], [y]) = views(arena, [at(input, inputs)?], [at(output, outputs)?])?;
+            let (weights, bias) = (&parameters[weights.0].value, &parameters[bias.0].value);
+            dense::forward(machine, dense::Shape { inputs, outputs }, batch, x, weights, bias, activation, y)
+        }
+        Op::DenseInputGradient { inputs, outputs, output_gradient, weights, input_gradient } => {
+            let ([dy], [dx]) = views(arena, [at(output_gradient, outputs)?], [at(input_gradient, inputs)?])?;
+            let shape = dense::Shape { inputs, outputs };
+            dense::input_gradient(machine, shape, batch, dy, &parameters[weights.0].value, dx)
+        }
+        Op::DenseWeightGradient { inputs, outputs, input, output_gradient, weights, bias } => {
+            sized(parameters, weights, inputs, bias, outputs)?;
+            let ([x, dy], []) = views(arena, [at(input, inputs)?, at(output_gradient, outputs)?], [])?;
+            let [dw, db] = gradients(parameters, weights, bias)?;
+            dense::weight_gradient(machine, dense::Shape { inputs, outputs }, batch, x, dy, dw, db)
+        }
+        Op::Activate { elements, activation, input, output } => {
+            if input != output {
+                let ([x], [y]) = views(arena, [at(input, elements)?], [at(output, elements)?])?;
+                y.copy_from_slice(x);
+            }
+            elementwise::activate(machine, activation, &mut arena[at(output, elements)?]);
+            Ok(())
+        }
+        Op::ActivationGradient { elements, activation, output, gradient } => {
+            let ([y], [g]) = views(arena, [at(output, elements)?], [at(gradient, elements)?])?;
+            elementwise::activation_gradient(machine, activation, y, g);
+            Ok(())
+        }
+        Op::Lrn { norm, positions, maps, input, output } => {
+            let n = positions * maps;
+            let ([x], [y]) = views(arena, [at(input, n)?], [at(output, n)?])?;
+            norm::forward(machine, &norm, maps, x, y)
+        }
+        Op::LrnGradient { norm, positions, maps, input, output_gradient, input_gradient } => {
+            let n = positions * maps;
+            let ([x, dy], [dx]) =
+                views(arena, [at(input, n)?, at(output_gradient, n)?], [at(input_gradient, n)?])?;
+            norm::backward(machine, &norm, maps, x, dy, dx)
+        }
+        Op::MapNorm { norm, side, maps, input, output } => {
+            let n = side * side * maps;
+            let ([x], [y]) = views(arena, [at(input, n)?], [at(output, n)?])?;
+            norm::map_forward(machine, &norm, side, maps, x, y)
+        }
+        Op::MapNormGradient { norm, side, maps, input, output_gradient, input_gradient } => {
+            let n = side * side * maps;
+            let ([x, dy], [dx]) =
+                views(arena, [at(input, n)?, at(output_gradient, n)?], [at(input_gradient, n)?])?;
+            norm::map_backward(machine, &norm, side, maps, x, dy, dx)
+        }
+        Op::Pool { kind, window, maps, input, output } => {
+            let ([x], [y]) =
+                views(arena, [at(input, read(&window, maps))?], [at(output, written(&window, maps))?])?;
+            pool::forward(machine, kind, &window, maps, x, y)
+        }
+        Op::PoolGradient { kind, window, maps, input, output_gradient, input_gradient } => {
+            let (large, small) = (read(&window, maps), written(&window, maps));
+            let ([x, dy], [dx]) =
+                views(arena, [at(input, large)?, at(output_gradient, small)?], [at(input_gradient, large)?])?;
+            pool::backward(machine, kind, &window, maps, x, dy, dx)
+        }
+        Op::LrnPool { norm, window, maps, input, output } => {
+            let ([x], [y]) =
+                views(arena, [at(input, read(&window, maps))?], [at(output, written(&window, maps))?])?;
+            pool::norm_forward(machine, &norm, &window, maps, x, y)
+        }
+        Op::LrnPoolGradient { norm, window, maps, input, output_gradient, input_gradient } => {
+            let (large, small) = (read(&window, maps), written(&window, maps));
+            let ([x, dy], [dx]) =
+                views(arena, [at(input, large)?, at(output_gradient, small)?], [at(input_gradient, large)?])?;
+            pool::norm_backward(machine, &norm, &window, maps, x, dy, dx)
+        }
+        Op::Dropout { elements, rate, layer, buffer } => {
+            let values = &mut arena[at(buffer, elements)?];
+            match pass.mode {
+                Mode::Train { seed, step } => {
+                    dropout::mask(machine, &stream(seed, step, layer, tower.number), rate, values);
+                }
+                Mode::Test => dropout::scale(machine, 1.0 - rate, values),
+            }
+            Ok(())
+        }
+        Op::DropoutGradient { elements, rate, layer, gradient } => {
+            let Mode::Train { seed, step } = pass.mode else {
+                return Err(Error::new(INTERNAL, "a backward pass of dropout in test mode"));
+            };
+            let values = &mut arena[at(gradient, elements)?];
+            dropout::mask(machine, &stream(seed, step, layer, tower.number), rate, values);
+            Ok(())
+        }
+        Op::Softmax { classes, logits, probabilities, gradient } => {
+            let ([x], [p]) = views(arena, [at(logits, classes)?], [at(probabilities, classes)?])?;
+            elementwise::softmax(machine, classes, x, p);
+            let labels = &tower.labels;
+            if let Some(gradient) = gradient
+                && labels.len() == batch
+            {
+                let ([p], [g]) = views(arena, [at(probabilities, classes)?], [at(gradient, classes)?])?;
+                elementwise::softmax_gradient(classes, labels, p, g);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The masks of a dropout layer of a tower.
+fn stream(seed: u64, step: u64, layer: u32, tower: u32) -> Stream {
+    Stream::new(seed, Purpose::Dropout, step, layer * 2 + tower)
+}

@@ -1,0 +1,88 @@
+//! Which vector instructions this processor has, chosen once at run time.
+
+/// A level of vector instructions that the backend has code for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstructionSet {
+    /// What every processor of the target has.
+    Portable,
+    /// x86-64 with AVX2 and FMA: vectors of 8.
+    Avx2,
+    /// x86-64 with AVX-512 F, BW, DQ and VL: vectors of 16.
+    Avx512,
+}
+
+impl InstructionSet {
+    /// Every level, slowest first.
+    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+
+    /// True where this processor can run it.
+    pub fn available(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        match self {
+            Self::Portable => true,
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::Avx512 => {
+                Self::Avx2.available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        matches!(self, Self::Portable)
+    }
+
+    /// The fastest that is available.
+    pub fn best() -> Self {
+        Self::ALL.into_iter().rev().find(|set| set.available()).unwrap_or(Self::Portable)
+    }
+
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "AVX2+FMA",
+            Self::Avx512 => "AVX-512",
+        }
+    }
+
+    /// Runs `work` compiled for this level.
+    pub(crate) fn run<W: Work>(self, work: W) {
+        debug_assert!(self.available());
+        match self {
+            // SAFETY: levels are only made by `CpuBackend`, which checks `available`.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe { run_avx512(work) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { run_avx2(work) },
+            _ => work.run(),
+        }
+    }
+}
+
+/// The name of the level that [`crate::CpuBackend`] uses on this processor.
+pub fn instruction_set() -> &'static str {
+    InstructionSet::best().name()
+}
+
+/// Loops that the compiler vectorises for each level. `run` must be `#[inline(always)]` (and what it calls): it is
+/// then compiled inside a function that has the level's target features. Without `mul_add` the results of all levels
+/// are the same bits.
+pub(crate) trait Work {
+    /// The loops.
+    fn run(self);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn run_avx512<W: Work>(work: W) {
+    work.run();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2<W: Work>(work: W) {
+    work.run();
+}

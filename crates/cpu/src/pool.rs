@@ -1,0 +1,305 @@
+//! Pooling, alone and with the normalisation before it in one pass over the rows.
+
+use crate::backend::Machine;
+use crate::isa::Work;
+use crate::norm::{Lines, normalise, normalise_gradient};
+use ilsvrc_diagnostics::Result;
+use ilsvrc_network::{Norm, PoolKind, Window};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Rows or columns of the input that output row or column `o` pools.
+#[inline(always)]
+fn covered(window: &Window, o: usize) -> Range<usize> {
+    let start = o * window.stride;
+    start..(start + window.size).min(window.input)
+}
+
+/// Rows of one image, or the last few of them in turn.
+#[derive(Clone, Copy)]
+struct Rows {
+    /// Row `y` is kept at place `y % kept`.
+    kept: usize,
+    /// Elements of a row.
+    length: usize,
+    /// Elements of a position.
+    maps: usize,
+}
+
+impl Rows {
+    #[inline(always)]
+    fn row(&self, y: usize) -> Range<usize> {
+        let start = (y % self.kept) * self.length;
+        start..start + self.length
+    }
+
+    #[inline(always)]
+    fn position(&self, y: usize, x: usize) -> Range<usize> {
+        let start = (y % self.kept) * self.length + x * self.maps;
+        start..start + self.maps
+    }
+
+    /// The largest of each map in a window.
+    #[inline(always)]
+    fn maxima(&self, data: &[f32], ys: Range<usize>, xs: Range<usize>, out: &mut [f32]) {
+        out.fill(f32::NEG_INFINITY);
+        for y in ys {
+            for x in xs.clone() {
+                out.iter_mut().zip(&data[self.position(y, x)]).for_each(|(m, v)| *m = m.max(*v));
+            }
+        }
+    }
+
+    /// Adds `rest` to the first position of the window, in row order, that holds each map's maximum.
+    #[inline(always)]
+    fn give(
+        &self,
+        data: &[f32],
+        gradient: &mut [f32],
+        ys: Range<usize>,
+        xs: Range<usize>,
+        maxima: &[f32],
+        rest: &mut [f32],
+    ) {
+        let maxima = &maxima[..self.maps];
+        let rest = &mut rest[..self.maps];
+        for y in ys {
+            for x in xs.clone() {
+                let at = self.position(y, x).start;
+                let (data, gradient) = (&data[at..][..self.maps], &mut gradient[at..][..self.maps]);
+                // What was given leaves 0 for later positions. Masks of bits, because branches become masked stores,
+                // for which the next window's loads would have to wait.
+                for c in 0..self.maps {
+                    let first = u32::from(data[c] == maxima[c]).wrapping_neg();
+                    let bits = rest[c].to_bits();
+                    gradient[c] += f32::from_bits(bits & first);
+                    rest[c] = f32::from_bits(bits & !first);
+                }
+            }
+        }
+    }
+}
+
+/// Pools images of `window.input^2 * maps`.
+pub(crate) fn forward(
+    machine: &mut Machine,
+    kind: PoolKind,
+    window: &Window,
+    maps: usize,
+    input: &[f32],
+    output: &mut [f32],
+) -> Result<()> {
+    struct Forward<'a>(PoolKind, &'a Window, Rows, &'a [f32], &'a mut [f32]);
+    impl Work for Forward<'_> {
+        #[inline(always)]
+        fn run(self) {
+            let Self(kind, window, rows, input, output) = self;
+            for (i, out) in output.chunks_exact_mut(rows.maps).enumerate() {
+                let (ys, xs) = (covered(window, i / window.output), covered(window, i % window.output));
+                match kind {
+                    PoolKind::Max => rows.maxima(input, ys, xs, out),
+                    PoolKind::Avg => {
+                        let share = 1.0 / (ys.len() * xs.len()) as f32;
+                        out.fill(0.0);
+                        for y in ys {
+                            for x in xs.clone() {
+                                out.iter_mut().zip(&input[rows.position(y, x)]).for_each(|(o, v)| *o += v);
+                            }
+                        }
+                        out.iter_mut().for_each(|o| *o *= share);
+                    }
+                }
+            }
+        }
+    }
+    let rows = Rows { kept: window.input, length: window.input * maps, maps };
+    let (from, to) = (window.input * window.input * maps, window.output * window.output * maps);
+    let set = machine.set;
+    machine.pool.install(|| {
+        output
+            .par_chunks_exact_mut(to)
+            .zip(input.par_chunks_exact(from))
+            .for_each(|(output, input)| set.run(Forward(kind, window, rows, input, output)));
+    });
+    Ok(())
+}
+
+/// The gradient of [`forward`].
+pub(crate) fn backward(
+    machine: &mut Machine,
+    kind: PoolKind,
+    window: &Window,
+    maps: usize,
+    input: &[f32],
+    output_gradient: &[f32],
+    input_gradient: &mut [f32],
+) -> Result<()> {
+    struct Backward<'a>(PoolKind, &'a Window, Rows, &'a [f32], &'a [f32], &'a mut [f32], &'a mut [f32]);
+    impl Work for Backward<'_> {
+        #[inline(always)]
+        fn run(self) {
+            let Self(kind, window, rows, input, from, to, memory) = self;
+            let (maxima, rest) = memory.split_at_mut(rows.maps);
+            to.fill(0.0);
+            for (i, g) in from.chunks_exact(rows.maps).enumerate() {
+                let (ys, xs) = (covered(window, i / window.output), covered(window, i % window.output));
+                match kind {
+                    PoolKind::Max => {
+                        rows.maxima(input, ys.clone(), xs.clone(), maxima);
+                        rest.copy_from_slice(g);
+                        rows.give(input, to, ys, xs, maxima, rest);
+                    }
+                    PoolKind::Avg => {
+                        let share = 1.0 / (ys.len() * xs.len()) as f32;
+                        for y in ys {
+                            for x in xs.clone() {
+                                let to = &mut to[rows.position(y, x)];
+                                to.iter_mut().zip(g).for_each(|(d, g)| *d += g * share);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let rows = Rows { kept: window.input, length: window.input * maps, maps };
+    let (large, small) = (window.input * window.input * maps, window.output * window.output * maps);
+    let (_, own) = machine.scratch.get(0, 2 * maps)?;
+    let set = machine.set;
+    machine.pool.install(|| {
+        let sources = input.par_chunks_exact(large).zip(output_gradient.par_chunks_exact(small));
+        input_gradient.par_chunks_exact_mut(large).zip(sources).for_each(|(to, (input, from))| {
+            // SAFETY: one call in a task without parallel work.
+            let memory = unsafe { own.own() };
+            set.run(Backward(kind, window, rows, input, from, to, memory));
+        });
+    });
+    Ok(())
+}
+
+/// Normalises across maps, then pools maxima; normalised rows are kept only while windows read them.
+pub(crate) fn norm_forward(
+    machine: &mut Machine,
+    norm: &Norm,
+    window: &Window,
+    maps: usize,
+    input: &[f32],
+    output: &mut [f32],
+) -> Result<()> {
+    struct Forward<'a>(&'a Norm, &'a Window, Rows, &'a [f32], &'a mut [f32], &'a mut [f32]);
+    impl Work for Forward<'_> {
+        #[inline(always)]
+        fn run(self) {
+            let Self(norm, window, rows, input, output, memory) = self;
+            let (normalised, lines) = memory.split_at_mut(rows.kept * rows.length);
+            let mut lines = Lines::new(norm, rows.maps, lines);
+            let mut done = 0;
+            for (oy, out) in output.chunks_exact_mut(window.output * rows.maps).enumerate() {
+                let ys = covered(window, oy);
+                for y in ys.start.max(done)..ys.end {
+                    let input = &input[y * rows.length..][..rows.length];
+                    normalise(norm, &mut lines, input, &mut normalised[rows.row(y)]);
+                }
+                done = ys.end;
+                for (ox, out) in out.chunks_exact_mut(rows.maps).enumerate() {
+                    rows.maxima(normalised, ys.clone(), covered(window, ox), out);
+                }
+            }
+        }
+    }
+    let rows = Rows { kept: window.size, length: window.input * maps, maps };
+    let (from, to) = (window.input * window.input * maps, window.output * window.output * maps);
+    let (_, own) = machine.scratch.get(0, rows.kept * rows.length + Lines::elements(norm, maps))?;
+    let set = machine.set;
+    machine.pool.install(|| {
+        output.par_chunks_exact_mut(to).zip(input.par_chunks_exact(from)).for_each(|(output, input)| {
+            // SAFETY: one call in a task without parallel work.
+            let memory = unsafe { own.own() };
+            set.run(Forward(norm, window, rows, input, output, memory));
+        });
+    });
+    Ok(())
+}
+
+/// The gradient of [`norm_forward`]. A row is normalised again when the first window reaches it, and its gradient
+/// goes back through the normalisation when the last window has left it.
+pub(crate) fn norm_backward(
+    machine: &mut Machine,
+    norm: &Norm,
+    window: &Window,
+    maps: usize,
+    input: &[f32],
+    output_gradient: &[f32],
+    input_gradient: &mut [f32],
+) -> Result<()> {
+    let rows = Rows { kept: window.size, length: window.input * maps, maps };
+    let (large, small) = (window.input * window.input * maps, window.output * window.output * maps);
+    let memory = 2 * rows.kept * rows.length + 2 * maps + Lines::elements(norm, maps);
+    let (_, own) = machine.scratch.get(0, memory)?;
+    let set = machine.set;
+    machine.pool.install(|| {
+        let sources = input.par_chunks_exact(large).zip(output_gradient.par_chunks_exact(small));
+        input_gradient.par_chunks_exact_mut(large).zip(sources).for_each(|(to, (input, from))| {
+            // SAFETY: one call in a task without parallel work.
+            let memory = unsafe { own.own() };
+            set.run(NormBackward { norm, window, rows, input, from, to, memory });
+        });
+    });
+    Ok(())
+}
+
+struct NormBackward<'a> {
+    norm: &'a Norm,
+    window: &'a Window,
+    rows: Rows,
+    input: &'a [f32],
+    from: &'a [f32],
+    to: &'a mut [f32],
+    memory: &'a mut [f32],
+}
+
+impl Work for NormBackward<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { norm, window, rows, input, from, to, memory } = self;
+        let (normalised, memory) = memory.split_at_mut(rows.kept * rows.length);
+        let (gradients, memory) = memory.split_at_mut(rows.kept * rows.length);
+        let (maxima, memory) = memory.split_at_mut(rows.maps);
+        let (rest, memory) = memory.split_at_mut(rows.maps);
+        let mut lines = Lines::new(norm, rows.maps, memory);
+        let image_row = |y: usize| y * rows.length..(y + 1) * rows.length;
+        // Rows before `entered` were normalised (but for rows between windows); rows before `left` are finished.
+        let (mut entered, mut left) = (0, 0);
+        for (oy, g) in from.chunks_exact(window.output * rows.maps).enumerate() {
+            let ys = covered(window, oy);
+            for y in left..ys.start {
+                let to = &mut to[image_row(y)];
+                if y < entered {
+                    normalise_gradient(norm, &mut lines, &input[image_row(y)], &gradients[rows.row(y)], to);
+                } else {
+                    to.fill(0.0);
+                }
+            }
+            left = ys.start;
+            for y in ys.start.max(entered)..ys.end {
+                normalise(norm, &mut lines, &input[image_row(y)], &mut normalised[rows.row(y)]);
+                gradients[rows.row(y)].fill(0.0);
+            }
+            entered = ys.end;
+            for (ox, g) in g.chunks_exact(rows.maps).enumerate() {
+                let xs = covered(window, ox);
+                rows.maxima(normalised, ys.clone(), xs.clone(), maxima);
+                rest.copy_from_slice(g);
+                rows.give(normalised, gradients, ys.clone(), xs, maxima, rest);
+            }
+        }
+        for y in left..window.input {
+            let to = &mut to[image_row(y)];
+            if y < entered {
+                normalise_gradient(norm, &mut lines, &input[image_row(y)], &gradients[rows.row(y)], to);
+            } else {
+                to.fill(0.0);
+            }
+        }
+    }
+}

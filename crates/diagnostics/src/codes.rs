@@ -1,0 +1,58 @@
+//! The codes that native code can return. The whole table, usage errors included, is in `packages/diagnostics`.
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal;)*) => {
+        $($(#[$doc])* pub const $name: &str = $code;)*
+        /// All codes of this crate, for the test that each has a page.
+        pub const ALL: &[&str] = &[$($code),*];
+    };
+}
+
+codes! {
+    /// A path given as a source does not exist or cannot be read.
+    SOURCE_UNREADABLE = "E0201";
+    /// The source holds no images.
+    SOURCE_EMPTY = "E0202";
+    /// A shard is shorter than its index says.
+    SHARD_SHORT = "E0203";
+    /// A shard or its index does not match the manifest.
+    SHARD_CORRUPT = "E0204";
+    /// `dataset.json` (or a file it names) is missing, cut short or not valid.
+    MANIFEST_INVALID = "E0205";
+    /// The prepared data set was written by another version.
+    MANIFEST_VERSION = "E0206";
+    /// More images than allowed could not be decoded.
+    TOO_MANY_REJECTED = "E0207";
+    /// The output folder holds something prepared with other settings.
+    OUTPUT_DIFFERS = "E0210";
+    /// Writing failed: disk full, no permission, or the folder vanished.
+    WRITE_FAILED = "E0211";
+    /// An image cannot be decoded.
+    IMAGE_UNDECODABLE = "E0212";
+    /// A tar archive is malformed or cut short.
+    TAR_MALFORMED = "E0213";
+    /// The data set's images do not have the size that the net needs.
+    IMAGE_SIZE = "E0214";
+    /// A model or checkpoint file does not exist or cannot be read.
+    MODEL_UNREADABLE = "E0301";
+    /// A model or checkpoint file is cut short or damaged.
+    MODEL_CORRUPT = "E0302";
+    /// A safetensors file that is not one of ours, or of another version.
+    MODEL_FOREIGN = "E0303";
+    /// The model and the data set do not have the same classes.
+    CLASSES_DIFFER = "E0307";
+    /// A device cannot be used.
+    DEVICE_UNUSABLE = "E0401";
+    /// Not enough memory for this net at this batch size.
+    OUT_OF_MEMORY = "E0402";
+    /// The loss became NaN or infinite.
+    DIVERGED = "E0403";
+    /// The description of the network is not valid.
+    NET_INVALID = "E0404";
+    /// The split asked for does not exist or holds no images.
+    SPLIT_EMPTY = "E0502";
+    /// A bug: something that should not happen did.
+    INTERNAL = "E0901";
+    /// Stopped on request.
+    INTERRUPTED = "E0902";
+}

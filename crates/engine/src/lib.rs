@@ -1,0 +1,22 @@
+//! A training or inference session: a planned net on a backend, fed by the loader. Trains a given number of steps,
+//! evaluates a split, classifies photos, and reads and writes model files. Knows nothing of epochs to come, schedules
+//! or run directories: those are decisions, and decisions live above.
+
+mod classify;
+mod evaluate;
+mod model_file;
+mod options;
+mod score;
+mod session;
+mod stages;
+mod train;
+mod views;
+
+pub use classify::ClassifyRequest;
+pub use evaluate::{EvaluateReport, EvaluateRequest, Progress};
+pub use model_file::{ModelFile, read_metadata};
+pub use options::{Options, Purpose};
+pub use session::Session;
+pub use stages::{Stage, StageShares};
+pub use train::{TrainReport, TrainRequest, TrainStep};
+pub use views::Views;

@@ -1,0 +1,249 @@
+//! Training: a number of steps of momentum SGD from a given place in an epoch.
+
+use crate::score::{cross_entropy, top1_hits};
+use crate::stages::{Meter, Stage, StageShares};
+use crate::{Session, views};
+use ilsvrc_diagnostics::{DIVERGED, Error, INTERNAL, Result, SPLIT_EMPTY};
+use ilsvrc_images::{Batch, Dataset, LoadMode, Loader, LoaderOptions};
+use ilsvrc_network::{Backend, Input, Mode, Pass, UpdateRule};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Which steps to train, and how.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainRequest {
+    /// Folder of the prepared data set.
+    pub dataset: PathBuf,
+    /// Name of the split, as `train`.
+    pub split: String,
+    /// Epoch, from 0: decides the order and the augmentation of images.
+    pub epoch: u64,
+    /// First step, from 0, within the epoch.
+    pub first_step: usize,
+    /// Steps to train; fewer where the epoch ends before.
+    pub steps: usize,
+    /// Learning rate, momentum and decay.
+    pub rule: UpdateRule,
+    /// Mirror every second image (by chance).
+    pub mirror: bool,
+    /// Standard deviation of the factors of the colour's principal components; 0 for none.
+    pub colour_noise: f32,
+}
+
+/// A step that was made.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrainStep {
+    /// Epoch, from 0.
+    pub epoch: u64,
+    /// Step within the epoch, from 0.
+    pub step: usize,
+    /// Steps since the start of training.
+    pub global_step: u64,
+    /// Mean cross-entropy of the batch before the step, in nats.
+    pub loss: f64,
+    /// Images in the batch.
+    pub images: usize,
+    /// Speed of this step.
+    pub images_per_second: f64,
+}
+
+/// What was trained.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrainReport {
+    /// Steps made.
+    pub steps: usize,
+    /// True when the steps are fewer because the caller asked to stop.
+    pub stopped: bool,
+    /// Images seen.
+    pub images: usize,
+    /// Mean cross-entropy an image, in nats.
+    pub loss: f64,
+    /// Share of the images whose most likely class was wrong, with dropout and augmentation on.
+    pub top1_error: f64,
+    /// Wall time.
+    pub seconds: f64,
+    /// Images a second.
+    pub images_per_second: f64,
+    /// How busy each stage was.
+    pub stages: StageShares,
+    /// The stage that held the others back.
+    pub limiting_stage: Stage,
+}
+
+/// A loader that stands where the last call ended.
+pub(crate) struct Feed {
+    loader: Loader,
+    /// The request that goes on from here, but for its steps and its rule.
+    next: TrainRequest,
+}
+
+impl<B: Backend> Session<B> {
+    /// Trains. `emit` hears of every step. When `cancel` is set the step under way is finished and the report says
+    /// `stopped`: the session is then between two steps, as after any other call.
+    ///
+    /// # Errors
+    /// `DIVERGED` when the loss is NaN or infinite, before the weights are changed by it; those of the data set.
+    pub fn train(
+        &mut self,
+        request: &TrainRequest,
+        cancel: &AtomicBool,
+        emit: &mut dyn FnMut(TrainStep),
+    ) -> Result<TrainReport> {
+        let dataset = self.dataset(&request.dataset)?;
+        let images = count(&dataset, &request.split)?;
+        let steps_per_epoch = images.div_ceil(self.executor.plan().batch);
+        if request.first_step >= steps_per_epoch || request.steps == 0 {
+            return Err(Error::new(
+                INTERNAL,
+                format!("{} steps from step {} of {steps_per_epoch}", request.steps, request.first_step),
+            ));
+        }
+        let mean = self.mean.get_or_insert_with(|| Arc::new(dataset.mean())).clone();
+        // Taken out: after an error the loader's place is not known.
+        let mut loader = match self.feed.take() {
+            Some(feed) if feed.continues(request) => feed.loader,
+            _ => self.open_loader(&dataset, request)?,
+        };
+
+        let begin = Instant::now();
+        let mut meter = Meter::new(loader.stats());
+        let (mut loss_sum, mut hits, mut seen) = (0.0, 0.0, 0);
+        let last = (request.first_step + request.steps).min(steps_per_epoch);
+        let mut step = request.first_step;
+        while step < last && !cancel.load(Ordering::Relaxed) {
+            let step_begin = Instant::now();
+            let batch = loader.next()?.ok_or_else(|| {
+                Error::new(INTERNAL, format!("the loader ended before step {step} of {steps_per_epoch}"))
+            })?;
+            let global_step = request.epoch * steps_per_epoch as u64 + step as u64;
+            let done = self.step(&batch, &mean, global_step, &request.rule, &mut meter).map_err(|error| {
+                // Only here is it known which step it was. People count from one.
+                let (epoch, step) = (request.epoch + 1, step + 1);
+                Error { message: format!("epoch {epoch}, step {step}: {}", error.message), ..error }
+            })?;
+            let n = batch.n;
+            loader.recycle(batch);
+            loss_sum += done.loss * n as f64;
+            hits += done.hits;
+            seen += n;
+            emit(TrainStep {
+                epoch: request.epoch,
+                step,
+                global_step,
+                loss: done.loss,
+                images: n,
+                images_per_second: n as f64 / step_begin.elapsed().as_secs_f64(),
+            });
+            step += 1;
+        }
+
+        let seconds = begin.elapsed().as_secs_f64();
+        let (stages, limiting_stage) = meter.finish(&loader.stats(), seconds);
+        self.feed = Some(Feed { loader, next: TrainRequest { first_step: step, ..request.clone() } });
+        let mean_of = |sum: f64| if seen > 0 { sum / seen as f64 } else { 0.0 };
+        Ok(TrainReport {
+            steps: step - request.first_step,
+            stopped: step < last,
+            images: seen,
+            loss: mean_of(loss_sum),
+            top1_error: mean_of(seen as f64 - hits),
+            seconds,
+            images_per_second: seen as f64 / seconds,
+            stages,
+            limiting_stage,
+        })
+    }
+
+    fn open_loader(&self, dataset: &Arc<Dataset>, request: &TrainRequest) -> Result<Loader> {
+        let plan = self.executor.plan();
+        Loader::new(
+            dataset.clone(),
+            LoaderOptions {
+                split: request.split.clone(),
+                batch: plan.batch,
+                seed: self.seed,
+                epoch: request.epoch,
+                first_batch: request.first_step,
+                mode: LoadMode::Train {
+                    crop: plan.net.crop,
+                    mirror: request.mirror,
+                    colour_noise: request.colour_noise,
+                },
+                threads: self.threads,
+            },
+        )
+    }
+
+    /// Forward, backward and update with one batch.
+    fn step(
+        &mut self,
+        batch: &Batch,
+        mean: &[f32],
+        global_step: u64,
+        rule: &UpdateRule,
+        meter: &mut Meter,
+    ) -> Result<StepResult> {
+        let pass = Pass { batch: batch.n, mode: Mode::Train { seed: self.seed, step: global_step } };
+        let views: Vec<_> = batch.views.iter().map(views::from_crop).collect();
+        let input = Input {
+            pixels: &batch.pixels,
+            side: batch.side,
+            views: &views,
+            mean,
+            mean_side: self.executor.plan().net.image,
+            labels: &batch.labels,
+        };
+        let begin = Instant::now();
+        self.executor.load(&input, &pass)?;
+        let copied = Instant::now();
+        self.executor.forward_loaded(&pass)?;
+        let probabilities = self.executor.probabilities()?;
+        let loss = cross_entropy(&probabilities, &batch.labels);
+        if !loss.is_finite() {
+            return Err(diverged(loss, global_step, rule));
+        }
+        self.executor.backward(&pass)?;
+        self.executor.update(rule)?;
+        meter.add((copied - begin).as_secs_f64(), copied.elapsed().as_secs_f64());
+        Ok(StepResult { loss, hits: top1_hits(&probabilities, &batch.labels) })
+    }
+}
+
+/// The error for a loss that is no number to go on with.
+fn diverged(loss: f64, global_step: u64, rule: &UpdateRule) -> Error {
+    let what = if loss.is_nan() { "NaN (not a number)" } else { "infinite" };
+    let hint = match global_step {
+        0 => "the initial weights are too large: lower `weight_std` in the description of the net".into(),
+        _ => format!("train with a lower rate, as `--lr {}`", rule.rate / 10.0),
+    };
+    Error::new(DIVERGED, format!("the loss became {what}"))
+        .info(format!(
+            "at learning rate {}, after {global_step} steps since the start of training",
+            rule.rate
+        ))
+        .hint(hint)
+}
+
+struct StepResult {
+    loss: f64,
+    hits: f64,
+}
+
+impl Feed {
+    /// Whether the loader's next batch is the first that `request` needs. The rule is no concern of the loader.
+    fn continues(&self, request: &TrainRequest) -> bool {
+        self.next == TrainRequest { steps: self.next.steps, rule: self.next.rule, ..request.clone() }
+    }
+}
+
+/// Images in a split.
+pub(crate) fn count(dataset: &Dataset, split: &str) -> Result<usize> {
+    match dataset.images(split)?.len() {
+        0 => Err(Error::new(SPLIT_EMPTY, format!("the split `{split}` holds no images"))),
+        images => Ok(images),
+    }
+}

@@ -1,0 +1,238 @@
+//! Batches for training and evaluation: one thread reads, others decode, the caller takes batches in their order.
+//!
+//! Every random draw is a pure function of seed, epoch and image, so batches do not depend on the number of threads nor on
+//! where an epoch was entered. Buffers go round: nothing is allocated per image.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use ilsvrc_diagnostics::{Error, IMAGE_SIZE, Result};
+use ilsvrc_random::{Purpose, Stream, permutation};
+use serde::Serialize;
+
+use crate::Dataset;
+
+mod decode;
+mod queue;
+mod read;
+
+use queue::Queue;
+
+/// What is done to each image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LoadMode {
+    /// The epoch's permutation of the split, cropped and varied at random.
+    Train {
+        /// Side of the crop; its corner is uniform over all positions.
+        crop: usize,
+        /// Mirror half of the images.
+        mirror: bool,
+        /// Standard deviation of the colour noise in units of the principal components; 0.1 in the paper.
+        colour_noise: f32,
+    },
+    /// The images in their order, whole.
+    Whole,
+}
+
+/// Which batches of what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoaderOptions {
+    /// The split.
+    pub split: String,
+    /// Images in a batch; the last one of an epoch may be shorter.
+    pub batch: usize,
+    /// Seed of order and augmentation.
+    pub seed: u64,
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// The batch to start with, from 0.
+    pub first_batch: usize,
+    /// What is done to each image.
+    pub mode: LoadMode,
+    /// Threads that decode.
+    pub threads: usize,
+}
+
+/// How an image was cut and varied. Offsets are (row, column).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CropView {
+    /// Corner of the crop in the pixels of the batch: always 0, as the batch holds crops.
+    pub crop: [u16; 2],
+    /// Corner of the crop in the stored image, so also in the mean image.
+    pub mean: [u16; 2],
+    /// To be read from right to left.
+    pub mirror: bool,
+    /// To be added to the channels, on a scale of 0 to 255.
+    pub colour: [f32; 3],
+}
+
+/// Some images of a split.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// Images.
+    pub n: usize,
+    /// Side of an image.
+    pub side: usize,
+    /// `n x side x side x 3`, not yet mirrored or coloured.
+    pub pixels: Vec<u8>,
+    /// The class of each.
+    pub labels: Vec<u32>,
+    /// How each is to be seen.
+    pub views: Vec<CropView>,
+    /// The number of each in its split.
+    pub indices: Vec<u32>,
+}
+
+/// Seconds of work since the loader was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct StageTimes {
+    /// Reading shards.
+    pub read: f64,
+    /// Decoding, the sum over the threads.
+    pub decode: f64,
+    /// The caller waited in [`Loader::next`].
+    pub waited: f64,
+    /// Threads that decode.
+    pub threads: usize,
+}
+
+/// What all threads know.
+struct Work {
+    dataset: Arc<Dataset>,
+    options: LoaderOptions,
+    /// The epoch's order.
+    order: Vec<u32>,
+    queue: Queue,
+}
+
+impl Work {
+    /// The numbers of the images of batch `number`.
+    fn batch(&self, number: usize) -> &[u32] {
+        let start = number * self.options.batch;
+        &self.order[start..self.order.len().min(start + self.options.batch)]
+    }
+
+    fn batches(&self) -> usize {
+        self.order.len().div_ceil(self.options.batch)
+    }
+
+    fn side(&self) -> usize {
+        match self.options.mode {
+            LoadMode::Train { crop, .. } => crop,
+            LoadMode::Whole => self.dataset.manifest().size,
+        }
+    }
+
+    /// The random view of image `index` in this epoch.
+    fn view(&self, index: u32) -> CropView {
+        let LoadMode::Train { crop, mirror, colour_noise } = self.options.mode else {
+            return CropView::default();
+        };
+        let stream = Stream::new(self.options.seed, Purpose::Augmentation, self.options.epoch, index);
+        let positions = (self.dataset.manifest().size - crop + 1) as u32;
+        let mean = [stream.below(0, positions) as u16, stream.below(1, positions) as u16];
+        let mirror = mirror && stream.uniform(2) < 0.5;
+        let mut colour = [0.0; 3];
+        if colour_noise > 0.0 {
+            // The second block: the first gave the position.
+            let ([a, b], [c, _]) = (stream.normal_pair(2), stream.normal_pair(3));
+            let pca = &self.dataset.manifest().pca;
+            for ((alpha, vector), deviation) in [a, b, c].into_iter().zip(pca.vectors).zip(pca.deviations) {
+                for (sum, component) in colour.iter_mut().zip(vector) {
+                    *sum += alpha * colour_noise * (component * deviation) as f32;
+                }
+            }
+        }
+        CropView { crop: [0, 0], mean, mirror, colour }
+    }
+}
+
+/// Loads one epoch in the background. Dropping it stops its threads.
+pub struct Loader {
+    work: Arc<Work>,
+    threads: Vec<JoinHandle<()>>,
+    waited: f64,
+}
+
+impl Loader {
+    /// Starts to load.
+    pub fn new(dataset: Arc<Dataset>, options: LoaderOptions) -> Result<Self> {
+        let images = dataset.images(&options.split)?.len() as u32;
+        let size = dataset.manifest().size;
+        if let LoadMode::Train { crop, .. } = options.mode
+            && !(1..=size).contains(&crop)
+        {
+            return Err(Error::new(
+                IMAGE_SIZE,
+                format!("crops of {crop} px cannot be cut from images of {size} px"),
+            )
+            .hint(format!("prepare the photos with --size {crop} or more")));
+        }
+        let options =
+            LoaderOptions { batch: options.batch.max(1), threads: options.threads.max(1), ..options };
+        let order = match options.mode {
+            LoadMode::Train { .. } => {
+                permutation(&Stream::new(options.seed, Purpose::Order, options.epoch, 0), images)
+            }
+            LoadMode::Whole => (0..images).collect(),
+        };
+        let queue = Queue::new(options.first_batch, options.threads);
+        let decoders = options.threads;
+        let work = Arc::new(Work { dataset, options, order, queue });
+        let mut loader = Self { work, threads: Vec::new(), waited: 0.0 };
+        loader.spawn("read", read::run)?;
+        for _ in 0..decoders {
+            loader.spawn("decode", decode::run)?;
+        }
+        Ok(loader)
+    }
+
+    fn spawn(&mut self, name: &str, run: fn(&Work)) -> Result<()> {
+        let work = self.work.clone();
+        let guarded = move || {
+            let _guard = work.queue.guard();
+            run(&work);
+        };
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(guarded).map_err(|error| {
+            Error::new(ilsvrc_diagnostics::OUT_OF_MEMORY, format!("cannot start a thread to {name} images"))
+                .info(error.to_string())
+        })?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// The next batch, or nothing after the last. After an error the same error comes again.
+    #[allow(clippy::should_implement_trait, reason = "an iterator could not take buffers back")]
+    pub fn next(&mut self) -> Result<Option<Batch>> {
+        let begin = Instant::now();
+        let batch = self.work.queue.take(self.work.batches());
+        self.waited += begin.elapsed().as_secs_f64();
+        batch
+    }
+
+    /// Gives a batch's buffers back for later ones.
+    pub fn recycle(&mut self, batch: Batch) {
+        self.work.queue.recycle(batch);
+    }
+
+    /// How long each stage has worked.
+    pub fn stats(&self) -> StageTimes {
+        let (read, decode) = self.work.queue.busy();
+        StageTimes { read, decode, waited: self.waited, threads: self.work.options.threads }
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.work.queue.stop();
+        for thread in self.threads.drain(..) {
+            // A panic of the thread was reported by `next`.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "loader_tests.rs"]
+mod tests;

@@ -1,0 +1,107 @@
+//! What a backend offers: it owns the memory of towers and executes their ops.
+
+use crate::{BufferId, Exchange, Net, Op, ParamId, Plan};
+use ilsvrc_diagnostics::Result;
+
+/// How a pass runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Dropout draws its masks from (seed, step).
+    Train {
+        /// The run's seed.
+        seed: u64,
+        /// Steps since the start of training.
+        step: u64,
+    },
+    /// Deterministic outputs, dropout scaled.
+    Test,
+}
+
+/// One forward, or forward and backward, over a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// Images in this batch, at most the plan's.
+    pub batch: usize,
+    /// Training or test.
+    pub mode: Mode,
+}
+
+/// Which tensor of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// The weights.
+    Value,
+    /// The momentum buffer `v`.
+    Velocity,
+    /// The gradient of the last backward pass.
+    Gradient,
+}
+
+/// Images as the loader delivers them, and how the net sees them: crop, mirror, minus the mean, plus colour noise.
+/// Element (y, x, c) of the net's input is
+/// `pixels[n][cy + y][cx + (mirror ? crop-1-x : x)][c] - mean[my + y][mx + (mirror ? crop-1-x : x)][c] + colour[c]`,
+/// where the mean belongs to the unmirrored photo.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// `batch x side x side x 3`, u8 RGB: whole images or crops.
+    pub pixels: &'a [u8],
+    /// Side of the images in `pixels`.
+    pub side: usize,
+    /// One for each image.
+    pub views: &'a [View],
+    /// `mean_side x mean_side x 3`.
+    pub mean: &'a [f32],
+    /// Side of the mean image.
+    pub mean_side: usize,
+    /// True classes; empty at test. One for each image.
+    pub labels: &'a [u32],
+}
+
+/// How one image of a batch is seen. All offsets are (row, column).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct View {
+    /// Corner of the crop in the image of `pixels`.
+    pub crop: [u16; 2],
+    /// Corner of the crop in the mean image (differs from `crop` when `pixels` holds crops already).
+    pub mean: [u16; 2],
+    /// Columns are read from right to left.
+    pub mirror: bool,
+    /// Added to the channels.
+    pub colour: [f32; 3],
+}
+
+/// `v <- momentum v - decay rate w - rate g` ; `w <- w + v`, with the layer's own multipliers and decay.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Deserialize)]
+pub struct UpdateRule {
+    /// Learning rate.
+    pub rate: f32,
+    /// Momentum.
+    pub momentum: f32,
+    /// Weight decay where the layer names none; biases never decay.
+    pub decay: f32,
+}
+
+/// Executes plans. One `Tower` holds a tower's arena, parameters, velocities and gradients, wherever they live.
+pub trait Backend: Send + Sync {
+    /// A tower's memory.
+    type Tower: Send;
+
+    /// Memory for tower `tower` of the plan in place `place` (a thread pool, a GPU). Parameters start at zero.
+    fn allocate(&self, plan: &Plan, tower: usize, place: usize) -> Result<Self::Tower>;
+    /// Fills the tower's input buffer (and labels).
+    fn load(&self, tower: &mut Self::Tower, net: &Net, input: &Input) -> Result<()>;
+    /// Runs ops in order.
+    fn run(&self, tower: &mut Self::Tower, ops: &[Op], pass: &Pass) -> Result<()>;
+    /// Moves data between all towers; called when each has finished what came before.
+    fn exchange(&self, towers: &mut [Self::Tower], exchange: &Exchange, pass: &Pass) -> Result<()>;
+    /// Applies the learning rule to all parameters of the tower.
+    fn update(&self, tower: &mut Self::Tower, rule: &UpdateRule) -> Result<()>;
+    /// The first `out.len()` elements of a buffer.
+    fn read_buffer(&self, tower: &Self::Tower, buffer: BufferId, out: &mut [f32]) -> Result<()>;
+    /// Overwrites the first elements of a buffer.
+    fn write_buffer(&self, tower: &mut Self::Tower, buffer: BufferId, data: &[f32]) -> Result<()>;
+    /// A parameter's tensor, in memory order (HWIO).
+    fn read_parameter(&self, tower: &Self::Tower, id: ParamId, slot: Slot, out: &mut [f32]) -> Result<()>;
+    /// Overwrites a parameter's tensor, in memory order (HWIO).
+    fn write_parameter(&self, tower: &mut Self::Tower, id: ParamId, slot: Slot, data: &[f32]) -> Result<()>;
+}

@@ -1,0 +1,35 @@
+#!/usr/bin/env node
+// Plain JavaScript: it must parse on the Node that the user happens to have. An old one starts the Node that came along.
+import { spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
+
+const need = 24;
+if (Number(process.versions.node.split('.')[0]) >= need) {
+  const { main } = await import('../dist/main.js');
+  process.exitCode = await main(process.argv.slice(2));
+} else {
+  let node;
+  try {
+    node = createRequire(import.meta.url).resolve(`node-${process.platform}-${process.arch}/bin/node`);
+  } catch {
+    // It was left out when the packages were installed.
+  }
+  if (!node || process.env.ILSVRC_STARTED_AGAIN) {
+    console.error(
+      `ilsvrc: needs Node ${need} or newer, this is ${process.version}. In the repository: npm ci, then ./ilsvrc`,
+    );
+    process.exit(1);
+  }
+  const child = spawn(node, process.argv.slice(1), {
+    stdio: 'inherit',
+    env: { ...process.env, ILSVRC_STARTED_AGAIN: '1' },
+  });
+  // Ctrl-C reaches the child by itself; other signals are passed on.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+    process.on(name, () => name !== 'SIGINT' && child.kill(name));
+  child.on('exit', (code, signal) => {
+    if (!signal) process.exit(code);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}

@@ -1,0 +1,128 @@
+/** `ilsvrc predict`: classes of photos, from the model file alone. */
+import { readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { findImages } from '@ilsvrc/dataset';
+import { IlsvrcError } from '@ilsvrc/diagnostics';
+import { Session } from '@ilsvrc/engine';
+import { best, type ClassName, readModel } from '@ilsvrc/evaluator';
+import { asJpeg, type Guessed, writePanel } from '@ilsvrc/report';
+import { formatBar, formatPercent } from '@ilsvrc/terminal';
+import { examples } from '../examples.ts';
+import { Output } from '../output.ts';
+import { oneOf, whole } from '../parse.ts';
+import type { Verb } from '../verb.ts';
+
+/** A photo and its likeliest classes. */
+interface Prediction {
+  file: string;
+  classes: (ClassName & { probability: number })[];
+}
+
+const verb: Verb = (base, { interrupts: { signal } }) =>
+  base
+    .argument('<model>', 'a model file')
+    .argument('<image...>', 'photos, folders of photos, or - for a photo on stdin')
+    .optionsGroup('What:')
+    .option('--top <n>', 'classes shown', whole('--top', 1, 1000), 5)
+    .option(
+      '--views <n>',
+      '10: corners and centre, each mirrored too; 1: the centre',
+      oneOf('--views', ['10', '1']),
+      '10',
+    )
+    .option('--panel <file>', 'draw photos and bars into a PNG')
+    .option('--force', 'replace the PNG if it is there')
+    .optionsGroup('Machine:')
+    .option('--threads <n>', 'compute threads (default: one a core)', whole('--threads', 1, 1024))
+    .addHelpText(
+      'after',
+      examples([
+        ['ilsvrc predict runs/NAME/model.safetensors cat.jpg', 'five bars'],
+        ['ilsvrc predict MODEL photos/ --panel panel.png', 'a picture as in the talk'],
+        ['curl -s URL | ilsvrc predict MODEL - --json', 'for scripts'],
+      ]),
+    )
+    .action(async (path, images, options) => {
+      const output = new Output(options);
+      const model = await readModel(path);
+      if (options.panel !== undefined) await output.expectAbsent(options.panel, options.force);
+      const files = (await Promise.all(images.map(findImages))).flat();
+      const session = await Session.open({
+        net: model.net,
+        batch: 10,
+        seed: 0,
+        threads: options.threads ?? 0,
+        places: ['cpu'],
+        use: 'inference',
+      });
+      await session.loadModel(path);
+      const predictions: Prediction[] = [];
+      const panel: Guessed[] = [];
+      for (const file of files) {
+        signal.throwIfAborted();
+        const photo = await read(file);
+        const probabilities = await classify(session, photo, file, options.views === '10' ? 10 : 1);
+        const classes = best(probabilities, options.top).map(({ class: index, probability }) => ({
+          wnid: model.classes[index]?.wnid ?? String(index),
+          name: model.classes[index]?.name ?? String(index),
+          probability,
+        }));
+        predictions.push({ file, classes });
+        if (options.panel !== undefined)
+          panel.push({ photo, truth: truthOf(file, model.classes), guesses: classes });
+        if (!output.isJson) show({ file, classes }, output);
+      }
+      if (options.panel !== undefined) {
+        await writePanel(panel, options.panel);
+        output.say(`drew ${options.panel}`);
+      }
+      if (output.isJson) output.document(predictions.map((prediction) => ({ version: 1, ...prediction })));
+      await output.finish();
+    });
+
+export default verb;
+
+async function read(file: string): Promise<Uint8Array> {
+  if (file === '-') return buffer(process.stdin);
+  return readFile(file).catch((cause: Error) => {
+    throw new IlsvrcError('E0201', `cannot read ${file}`, { info: cause.message, cause });
+  });
+}
+
+/** Probabilities of all classes; an error names the photo. */
+async function classify(
+  session: Session,
+  photo: Uint8Array,
+  file: string,
+  views: 1 | 10,
+): Promise<Float32Array> {
+  try {
+    return await session.classify([await asJpeg(photo)], { views });
+  } catch (error) {
+    if (!(error instanceof IlsvrcError) || error.code !== 'E0212') throw error;
+    const { info, hint } = error;
+    throw new IlsvrcError('E0212', `${file === '-' ? 'stdin' : file} cannot be decoded`, {
+      info: info ?? error.message,
+      hint,
+      cause: error,
+    });
+  }
+}
+
+/** The true class, where the photo lies in a folder with the name of one. */
+function truthOf(file: string, classes: ClassName[]): string | undefined {
+  const folder = basename(dirname(join(process.cwd(), file)));
+  return classes.find(({ wnid, name }) => wnid === folder || name === folder)?.name;
+}
+
+const barWidth = 30;
+
+function show({ file, classes }: Prediction, output: Output): void {
+  output.data(output.bold(file));
+  const width = Math.max(...classes.map(({ name }) => name.length));
+  for (const { name, probability } of classes) {
+    const share = formatPercent(probability, 1).padStart(7);
+    output.data(`  ${name.padEnd(width)}  ${share}  ${formatBar(probability, barWidth)}`.trimEnd());
+  }
+}

@@ -1,0 +1,99 @@
+/** What `train` shows: a row an epoch on stdout, and one redrawn line on stderr between them. */
+
+import { formatCount, formatDuration, formatPercent } from '@ilsvrc/terminal';
+import type { EndEvent, EpochEvent, StartEvent, StepEvent, TrainEvent } from '@ilsvrc/trainer';
+import type { Output } from './output.ts';
+
+const columns = [
+  ['epoch', 7],
+  ['train loss', 12],
+  ['val loss', 10],
+  ['top-1 err', 11],
+  ['top-5 err', 11],
+  ['lr', 10],
+  ['images/s', 10],
+  ['time', 13],
+] as const;
+
+/** A row a line, each as wide as its column, so that a pipe reads the same as a terminal. */
+export class EpochTable {
+  readonly #output: Output;
+  #start: StartEvent | undefined;
+  #progress: ReturnType<Output['progress']> | undefined;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  show(event: TrainEvent): void {
+    switch (event.event) {
+      case 'start':
+        this.#begin(event);
+        break;
+      case 'step':
+        this.#step(event);
+        break;
+      case 'epoch':
+        this.stop();
+        this.#row(event);
+        break;
+      case 'checkpoint':
+        this.#output.detail(`saved ${event.path} (epoch ${event.epoch}, step ${event.step})`);
+        break;
+      case 'end':
+        this.stop();
+        this.#end(event);
+    }
+  }
+
+  /** Takes the redrawn line away. */
+  stop(): void {
+    this.#progress?.stop();
+    this.#progress = undefined;
+  }
+
+  #begin(event: StartEvent): void {
+    this.#start = event;
+    const { run, net, dataset, images, classes, batch, epochs, parameters, resumed } = event;
+    this.#output.say(`${run}: ${net}, ${formatCount(parameters)} parameters, on ${dataset}`);
+    this.#output.say(
+      `${formatCount(images)} images of ${formatCount(classes)} classes, batch ${batch}, ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'}`,
+    );
+    if (resumed) this.#output.say(`going on in epoch ${resumed.epoch} after step ${resumed.step}`);
+    this.#output.data(columns.map(([name, width]) => name.padStart(width)).join(''));
+  }
+
+  #step(event: StepEvent): void {
+    this.#progress ??= this.#output.progress(`epoch ${event.epoch}`);
+    const note = `loss ${event.loss.toFixed(3)}, ${formatCount(event.images_per_second)} images/s`;
+    this.#progress.update(event.step, this.#start?.steps_per_epoch ?? 0, note);
+  }
+
+  #end({ top1_error, top5_error, seconds, model }: EndEvent): void {
+    const errors = `top-1 error ${formatPercent(top1_error)}, top-5 error ${formatPercent(top5_error)}`;
+    this.#output.data(
+      `${errors} on the validation images (centre view), after ${formatDuration(seconds)}: ${model}`,
+    );
+  }
+
+  #row(event: EpochEvent): void {
+    const cells = [
+      String(event.epoch),
+      event.loss.toFixed(4),
+      event.val_loss.toFixed(4),
+      formatPercent(event.top1_error),
+      formatPercent(event.top5_error),
+      String(Number(event.lr.toPrecision(3))),
+      formatCount(event.images_per_second),
+      formatDuration(event.seconds),
+    ];
+    this.#output.data(cells.map((cell, index) => cell.padStart(columns[index]?.[1] ?? 0)).join(''));
+    const busy = Object.entries(event.stages).map(
+      ([stage, share]) => `${stage} ${Math.round(100 * share)} %`,
+    );
+    // A run that was stopped while validating goes on with an epoch whose steps another process has made.
+    if (event.stages.train > 0) {
+      this.#output.say(`      ${event.limiting_stage}-bound (busy: ${busy.join(', ')})`);
+    }
+  }
+}

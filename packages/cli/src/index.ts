@@ -1,0 +1,2 @@
+/** What `ilsvrc.config.ts` imports. */
+export { type Config, defineConfig } from '@ilsvrc/config';

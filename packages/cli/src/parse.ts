@@ -1,0 +1,84 @@
+/** Values of options and arguments, checked; and what commander says, in our form of errors. */
+import type { CommanderError } from '@commander-js/extra-typings';
+import { IlsvrcError } from '@ilsvrc/diagnostics';
+import { nearest } from './suggest.ts';
+
+/** A whole number from `low` to `high`. */
+export function whole(option: string, low: number, high = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= low && value <= high) return value;
+    const allowed = high === Number.MAX_SAFE_INTEGER ? `${low} or more` : `${low} to ${high}`;
+    throw badValue(option, text, `a whole number, ${allowed}`);
+  };
+}
+
+/** A number above `low` (or from it, where `included`) and at most `high`. */
+export function real(option: string, low: number, high: number, included = false): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    if ((value > low || (included && value === low)) && value <= high) return value;
+    const above = included ? `from ${low}` : `above ${low}`;
+    throw badValue(
+      option,
+      text,
+      high === Number.POSITIVE_INFINITY ? `a number ${above}` : `a number ${above} to ${high}`,
+    );
+  };
+}
+
+/** One of some words. */
+export function oneOf<const Word extends string>(
+  option: string,
+  words: readonly Word[],
+): (text: string) => Word {
+  return (text) => {
+    const found = words.find((word) => word === text);
+    if (found !== undefined) return found;
+    throw badValue(option, text, words.join(', '), nearest(text, words));
+  };
+}
+
+function badValue(option: string, text: string, allowed: string, suggestion?: string): IlsvrcError {
+  return new IlsvrcError('E0103', `${option} cannot be \`${text}\``, {
+    info: `allowed: ${allowed}`,
+    hint: suggestion === undefined ? undefined : `did you mean \`${option} ${suggestion}\`?`,
+  });
+}
+
+/** Where the towers are to live: `cpu`, or `cpu,cpu` for a pool of threads each. */
+export function devices(text: string): string[] {
+  const places = text.split(',');
+  const unknown = places.find((place) => place !== 'cpu');
+  if (unknown === undefined) return places;
+  const isNumber = /^\d+$/.test(unknown);
+  throw new IlsvrcError('E0107', `unknown device \`${unknown}\``, {
+    info: isNumber
+      ? 'a number would be a GPU, and this build computes on `cpu`'
+      : 'this build computes on `cpu`',
+    hint: 'write `--devices cpu`, or `--devices cpu,cpu` to give each tower a pool of threads of its own',
+  });
+}
+
+/** An error of commander's as one of ours. `options` are the long flags of the verb. */
+export function fromCommander(error: CommanderError, verb: string, options: readonly string[]): IlsvrcError {
+  const message = error.message.replace(/^error: /, '');
+  const [, quoted = ''] = /'([^']*)'/.exec(message) ?? [];
+  const help = `see \`ilsvrc ${verb} --help\``;
+  switch (error.code) {
+    case 'commander.unknownOption': {
+      const suggestion = nearest(quoted, options);
+      return new IlsvrcError('E0101', `unknown flag \`${quoted}\``, {
+        hint: suggestion === undefined ? help : `did you mean \`${suggestion}\`?`,
+      });
+    }
+    case 'commander.excessArguments':
+      return new IlsvrcError('E0101', message, { hint: help });
+    case 'commander.missingArgument':
+      return new IlsvrcError('E0104', `the argument ${quoted.toUpperCase()} is missing`, { hint: help });
+    case 'commander.optionMissingArgument':
+      return new IlsvrcError('E0104', `\`${quoted}\` needs a value`, { hint: help });
+    default:
+      return new IlsvrcError('E0103', message, { hint: help });
+  }
+}

@@ -1,0 +1,103 @@
+/** What a run is made of: flags first, then the config file, then the preset. A resumed run starts from its own settings. */
+import { basename, join, resolve } from 'node:path';
+import type { Net, Recipe, Schedule } from '@ilsvrc/config';
+import { readManifest } from '@ilsvrc/dataset';
+import { IlsvrcError } from '@ilsvrc/diagnostics';
+import { RunDirectory } from '@ilsvrc/trainer';
+import { choosePreset, type Defaults, defaultNet, requireDataset } from './defaults.ts';
+
+/** The flags of `train` that decide its numbers. */
+export interface TrainFlags {
+  net?: string | undefined;
+  seed?: number | undefined;
+  batch?: number | undefined;
+  epochs?: number | undefined;
+  lr?: number | undefined;
+  schedule?: Schedule['kind'] | undefined;
+  run?: string | undefined;
+  resume?: true | undefined;
+}
+
+/** All that decides a run's numbers, and its name below `runs/`. */
+export interface RunChoice {
+  dataset: string;
+  net: Net;
+  recipe: Recipe;
+  seed: number;
+  run: string;
+}
+
+/** Resolves what to train. */
+export async function chooseRun(
+  given: string | undefined,
+  flags: TrainFlags,
+  defaults: Defaults,
+): Promise<RunChoice> {
+  return flags.resume ? resumed(given, flags, defaults) : begun(given, flags, defaults);
+}
+
+async function begun(given: string | undefined, flags: TrainFlags, defaults: Defaults): Promise<RunChoice> {
+  const { config } = defaults;
+  const dataset = await requireDataset(given, defaults);
+  const { classes } = await readManifest(dataset);
+  const named = flags.net ?? config.net ?? defaultNet;
+  const preset = choosePreset(typeof named === 'string' ? named : defaultNet);
+  const net = typeof named === 'string' ? preset.net(classes.length) : named;
+  return {
+    dataset: resolve(dataset),
+    net,
+    recipe: withFlags({ ...preset.recipe, ...defined(config.recipe ?? {}) }, flags),
+    seed: flags.seed ?? config.seed ?? 0,
+    run: flags.run ?? `${net.name}-${basename(resolve(dataset))}`,
+  };
+}
+
+async function resumed(
+  given: string | undefined,
+  flags: TrainFlags,
+  { newestRun }: Defaults,
+): Promise<RunChoice> {
+  const run = flags.run ?? (newestRun === undefined ? undefined : basename(newestRun));
+  if (run === undefined) {
+    throw new IlsvrcError('E0305', 'there is no run to go on with', {
+      info: 'runs/ holds none',
+      hint: 'start one by `ilsvrc train DATASET`',
+    });
+  }
+  const stored = await new RunDirectory(join('runs', run)).settings();
+  const dataset = resolve(given ?? stored.dataset);
+  const { classes } = await readManifest(dataset);
+  return {
+    dataset,
+    net: flags.net === undefined ? stored.net : choosePreset(flags.net).net(classes.length),
+    recipe: withFlags(stored.recipe, flags),
+    seed: flags.seed ?? stored.seed,
+    run,
+  };
+}
+
+function withFlags(recipe: Recipe, { batch, epochs, lr, schedule }: TrainFlags): Recipe {
+  const changed = { ...recipe, ...defined({ batch, epochs, rate: lr }) };
+  return schedule === undefined || schedule === recipe.schedule.kind
+    ? changed
+    : { ...changed, schedule: usual(schedule, changed) };
+}
+
+/** The schedule of a kind, where the recipe has another: the paper's plateau; thirds of the epochs; a fall to 1/400. */
+function usual(kind: Schedule['kind'], { epochs, rate }: Recipe): Schedule {
+  switch (kind) {
+    case 'plateau':
+      return { kind, factor: 10, patience: 3, drops: 3 };
+    case 'step':
+      return { kind, factor: 10, after: [Math.ceil(epochs / 3), Math.ceil((2 * epochs) / 3)] };
+    case 'exp':
+      return { kind, steps: 4, final: rate / 400 };
+  }
+}
+
+/** Without members that are not set, so that spreading does not erase what they would replace. */
+function defined<T extends object>(object: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}

@@ -1,0 +1,58 @@
+/** What every verb has in common: the options that shape its output, its help, and how it is started. */
+import { Command, Option } from '@commander-js/extra-typings';
+import type { Interrupts } from './interrupts.ts';
+import { oneOf } from './parse.ts';
+
+/** What a verb is given besides its arguments. */
+interface Context {
+  interrupts: Interrupts;
+  /** Runs another verb in the same process, as the demo does. */
+  run(argv: string[]): Promise<void>;
+}
+
+/** A command with the options that all verbs share. */
+type BaseCommand = ReturnType<typeof baseCommand>;
+
+/** Adds a verb's own arguments, options and action to the base. */
+export type Verb = (
+  base: BaseCommand,
+  context: Context,
+) => { parseAsync(argv: string[], from: { from: 'user' }): Promise<unknown> };
+
+/** The command of a verb before it has anything of its own. */
+export function baseCommand(name: string, summary: string) {
+  const command = new Command(`ilsvrc ${name}`);
+  // An option with a value may also come from the environment: --batch from ILSVRC_BATCH.
+  command.createOption = (flags, text) => {
+    const option = new Option(flags, text);
+    if (option.required && option.long) {
+      option.env(`ILSVRC_${option.long.slice(2).replaceAll('-', '_').toUpperCase()}`);
+    }
+    return option;
+  };
+  command
+    .description(summary)
+    .helpOption('-h, --help', 'show this help')
+    .exitOverride()
+    .showSuggestionAfterError(false)
+    // Errors are printed in one place, in our form.
+    .configureOutput({ writeErr: () => {} })
+    .configureHelp({
+      helpWidth: 100,
+      styleTitle: (text) => `\u001b[1m${text}\u001b[22m`,
+      // The environment variable follows from the name of the option: naming each would double the text.
+      optionDescription: (option) =>
+        option.defaultValue === undefined || typeof option.defaultValue === 'boolean'
+          ? option.description
+          : `${option.description} (default: ${option.defaultValueDescription ?? option.defaultValue})`,
+    });
+  return command
+    .optionsGroup('Output:')
+    .option('--json', 'one JSON document on stdout')
+    .option('-q, --quiet', 'errors only')
+    .option('-v, --verbose', 'say more; errors with their stack')
+    .option('--no-input', 'never ask')
+    .option('--copy', 'copy the result to the clipboard')
+    .option('--color <when>', 'auto, always or never', oneOf('--color', ['auto', 'always', 'never']), 'auto')
+    .optionsGroup('Options:');
+}

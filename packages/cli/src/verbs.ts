@@ -1,0 +1,63 @@
+/** The table of verbs. A verb is a file in `commands/` and a line here; its code is loaded when it runs. */
+import type { Verb } from './verb.ts';
+
+/** A line of the table. */
+export interface VerbEntry {
+  name: string;
+  /** Operands, as the help shows them. */
+  operands: string;
+  summary: string;
+  load(): Promise<{ default: Verb }>;
+}
+
+/** In the order of a first day's work. */
+export const verbs: readonly VerbEntry[] = [
+  {
+    name: 'prep',
+    operands: 'SOURCE…',
+    summary: 'photos to shards, mean image and manifest',
+    load: () => import('./commands/prep.ts'),
+  },
+  {
+    name: 'train',
+    operands: '[DATASET]',
+    summary: 'a network: checkpoints, metrics, pictures',
+    load: () => import('./commands/train.ts'),
+  },
+  {
+    name: 'eval',
+    operands: '[MODEL…]',
+    summary: 'error rates, ten views averaged; several models are averaged too',
+    load: () => import('./commands/eval.ts'),
+  },
+  {
+    name: 'predict',
+    operands: 'MODEL IMAGE…',
+    summary: 'classes of photos, in the terminal or as a picture',
+    load: () => import('./commands/predict.ts'),
+  },
+  {
+    name: 'filters',
+    operands: '[MODEL]',
+    summary: 'the first layer as a picture',
+    load: () => import('./commands/filters.ts'),
+  },
+  {
+    name: 'summary',
+    operands: '[NET|MODEL]',
+    summary: 'layers, neurons, parameters, connections, memory',
+    load: () => import('./commands/summary.ts'),
+  },
+  {
+    name: 'demo',
+    operands: '',
+    summary: 'all of it once, on pictures drawn on the spot',
+    load: () => import('./commands/demo.ts'),
+  },
+  {
+    name: 'doctor',
+    operands: '',
+    summary: 'what works on this machine, and why not',
+    load: () => import('./commands/doctor.ts'),
+  },
+];

@@ -1,0 +1,58 @@
+/** What the program exits with and the title of the code's page, `docs/errors/<code>.md`. */
+interface CodeEntry {
+  /** 1 failed, 2 usage, 3 bad data, 4 device unusable or out of memory, 5 a threshold missed, 130 interrupted. */
+  exit: 1 | 2 | 3 | 4 | 5 | 130;
+  title: string;
+}
+
+/** Every code. Those that native code returns are also in `crates/diagnostics/src/codes.rs`. */
+export const codes = {
+  E0101: { exit: 2, title: 'Unknown flag or extra argument' },
+  E0102: { exit: 2, title: 'Unknown verb' },
+  E0103: { exit: 2, title: 'Bad value of an option' },
+  E0104: { exit: 2, title: 'Missing argument' },
+  E0105: { exit: 2, title: 'Invalid config file' },
+  E0106: { exit: 2, title: 'Unknown preset' },
+  E0107: { exit: 2, title: 'Unknown device' },
+
+  E0201: { exit: 3, title: 'Source missing or unreadable' },
+  E0202: { exit: 3, title: 'Source without images' },
+  E0203: { exit: 3, title: 'Shard cut short' },
+  E0204: { exit: 3, title: 'Shard damaged' },
+  E0205: { exit: 3, title: 'Manifest invalid' },
+  E0206: { exit: 3, title: 'Data set of another version' },
+  E0207: { exit: 3, title: 'Too many images rejected' },
+  E0208: { exit: 3, title: 'Only one class' },
+  E0209: { exit: 3, title: 'Layout not recognised' },
+  E0210: { exit: 2, title: 'Output folder holds something else' },
+  E0211: { exit: 1, title: 'Writing failed' },
+  E0212: { exit: 3, title: 'Image cannot be decoded' },
+  E0213: { exit: 3, title: 'Malformed tar archive' },
+  E0214: { exit: 3, title: 'Images of the wrong size' },
+
+  E0301: { exit: 3, title: 'Model missing or unreadable' },
+  E0302: { exit: 3, title: 'Model damaged' },
+  E0303: { exit: 3, title: 'Not a model of this program' },
+  E0304: { exit: 2, title: 'Run belongs to other settings' },
+  E0305: { exit: 3, title: 'Nothing to resume' },
+  E0306: { exit: 2, title: 'Run exists already' },
+  E0307: { exit: 3, title: 'Classes of model and data set differ' },
+  E0308: { exit: 2, title: 'File exists already' },
+
+  E0401: { exit: 4, title: 'Device unusable' },
+  E0402: { exit: 4, title: 'Out of memory' },
+  E0403: { exit: 1, title: 'Training diverged' },
+  E0404: { exit: 2, title: 'Invalid network' },
+
+  E0501: { exit: 5, title: 'Threshold missed' },
+  E0502: { exit: 3, title: 'Split missing or empty' },
+
+  E0601: { exit: 1, title: 'Clipboard unavailable' },
+  E0602: { exit: 1, title: 'Output failed' },
+
+  E0901: { exit: 1, title: 'Internal error' },
+  E0902: { exit: 130, title: 'Interrupted' },
+} as const satisfies Record<string, CodeEntry>;
+
+/** A code of the table. */
+export type Code = keyof typeof codes;

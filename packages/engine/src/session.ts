@@ -1,0 +1,177 @@
+/** A net at work: training, evaluation, classification, and its files. */
+import { type JobOptions, type Outcome, run } from './jobs.ts';
+import { type Event, type NativeSession, native } from './native.ts';
+import type { Net } from './net.ts';
+
+/** How a session is opened. */
+export interface SessionOptions {
+  net: Net;
+  /** The most images (or views of images) in a pass. */
+  batch: number;
+  /** Draws initial weights, the order of images, augmentation and dropout. */
+  seed: number;
+  /** Compute threads, and decode threads; 0 for one a core. Results do not depend on it. */
+  threads: number;
+  /** Where towers live: `['cpu']` for one thread pool, `['cpu', 'cpu']` for one each. */
+  places: string[];
+  /** `inference` needs less memory. */
+  use: 'training' | 'inference';
+}
+
+/** Which steps to train, and how. */
+export interface TrainRequest {
+  /** Folder of the prepared data set. */
+  dataset: string;
+  split: string;
+  /** From 0; decides the order and the augmentation of images. */
+  epoch: number;
+  /** From 0, within the epoch. */
+  first_step: number;
+  /** Fewer are made where the epoch ends before. */
+  steps: number;
+  /** Learning rate, momentum and weight decay. */
+  rule: { rate: number; momentum: number; decay: number };
+  /** Mirror every second image. */
+  mirror: boolean;
+  /** Standard deviation of the colour noise in units of the principal components; 0 for none. */
+  colour_noise: number;
+}
+
+/** How training is watched and stopped. */
+export interface TrainWatch {
+  signal?: AbortSignal | undefined;
+  onStep?: ((step: TrainStep) => void) | undefined;
+}
+
+/** A step that was made. */
+export interface TrainStep {
+  epoch: number;
+  /** From 0, within the epoch. */
+  step: number;
+  /** Steps since the start of training. */
+  global_step: number;
+  /** Mean cross-entropy of the batch before the step, in nats. */
+  loss: number;
+  images: number;
+  images_per_second: number;
+}
+
+/** What was trained. */
+export interface TrainReport {
+  /** Steps made. */
+  steps: number;
+  /** There are fewer steps because the signal was aborted. */
+  stopped: boolean;
+  images: number;
+  /** Mean cross-entropy an image. */
+  loss: number;
+  /** Share of wrong guesses, with dropout and augmentation on. */
+  top1_error: number;
+  seconds: number;
+  images_per_second: number;
+  /** Share of the time that each stage was busy, 0 to 1. */
+  stages: { read: number; decode: number; copy: number; train: number };
+  /** The stage that held the others back. */
+  limiting_stage: 'read' | 'decode' | 'train';
+}
+
+/** What to evaluate. */
+export interface EvaluateRequest {
+  dataset: string;
+  split: string;
+  /** The centre, or the corners and the centre, each also mirrored. */
+  views: 1 | 10;
+}
+
+/** Probabilities of a split. */
+export interface EvaluateReport {
+  images: number;
+  classes: number;
+  /** `images x classes`, the mean over the views. */
+  probabilities: Float32Array;
+  /** The true class of each image. */
+  labels: Uint32Array;
+  /** Mean cross-entropy in nats; `null` where it is infinite or undefined. */
+  loss: number | null;
+  seconds: number;
+}
+
+/** A parameter's values; weights in the order output, input, row, column. */
+export interface ParameterValues {
+  shape: number[];
+  data: Float32Array;
+}
+
+/** Strings that a model file carries: `net`, `classes`, `preprocessing`, `training`, each JSON. */
+export type Metadata = Record<string, string>;
+
+/** A net at work on a native thread. Calls made at the same time wait for each other. */
+export class Session {
+  readonly #native: NativeSession;
+
+  private constructor(session: NativeSession) {
+    this.#native = session;
+  }
+
+  /** Plans the net, allocates its memory and draws the initial weights. */
+  static async open(options: SessionOptions): Promise<Session> {
+    const session = new native.NativeSession();
+    await run((emit) => session.open(JSON.stringify(options), emit));
+    return new Session(session);
+  }
+
+  /**
+   * Trains some steps. An aborted signal does not reject: the step under way is finished and the report says `stopped`,
+   * so that a checkpoint can be saved. Rejects with E0403 when the loss is not finite, before the weights change by it.
+   */
+  async train(request: TrainRequest, { signal, onStep }: TrainWatch = {}): Promise<TrainReport> {
+    const start = (emit: (event: Event) => void) => this.#native.train(JSON.stringify(request), emit);
+    return (await run<TrainReport, TrainStep>(start, { signal, onProgress: onStep })).payload;
+  }
+
+  /** Evaluates a split with the model's own mean image. */
+  async evaluate(
+    request: EvaluateRequest,
+    options: JobOptions<{ done: number; total: number }> = {},
+  ): Promise<EvaluateReport> {
+    const start = (emit: (event: Event) => void) => this.#native.evaluate(JSON.stringify(request), emit);
+    const { payload, data, labels }: Outcome<Omit<EvaluateReport, 'probabilities' | 'labels'>> = await run(
+      start,
+      options,
+    );
+    return { ...payload, probabilities: data, labels };
+  }
+
+  /** Probabilities of JPEG files of any size, `files x classes`; needs a model loaded. */
+  async classify(files: Uint8Array[], request: { views: 1 | 10 }): Promise<Float32Array> {
+    return (await run((emit) => this.#native.classify(files, JSON.stringify(request), emit))).data;
+  }
+
+  /** Writes weights, mean image and metadata; whole or not at all. */
+  async saveModel(path: string, metadata: Metadata): Promise<void> {
+    await run((emit) => this.#native.saveModel(path, JSON.stringify(metadata), emit));
+  }
+
+  /** The same with the velocities: all that training needs to go on with the same bits. */
+  async saveCheckpoint(path: string, metadata: Metadata): Promise<void> {
+    await run((emit) => this.#native.saveCheckpoint(path, JSON.stringify(metadata), emit));
+  }
+
+  /** Takes the weights and the mean image of a file. The session is unchanged when this fails. */
+  async loadModel(path: string): Promise<Metadata> {
+    return (await run<Metadata>((emit) => this.#native.loadModel(path, emit))).payload;
+  }
+
+  /** The same with the velocities. */
+  async loadCheckpoint(path: string): Promise<Metadata> {
+    return (await run<Metadata>((emit) => this.#native.loadCheckpoint(path, emit))).payload;
+  }
+
+  /** A parameter by its name in model files, as `tower0.conv1.weight`. */
+  async parameter(name: string): Promise<ParameterValues> {
+    const { payload, data }: Outcome<{ shape: number[] }> = await run((emit) =>
+      this.#native.parameter(name, emit),
+    );
+    return { shape: payload.shape, data };
+  }
+}

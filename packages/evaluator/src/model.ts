@@ -1,0 +1,62 @@
+/** What a model file says of itself. */
+import { IlsvrcError } from '@ilsvrc/diagnostics';
+import { type Net, readModelMetadata } from '@ilsvrc/engine';
+
+/** A class: the folder it came from (for ImageNet a WNID) and its name. */
+export interface ClassName {
+  wnid: string;
+  name: string;
+}
+
+/** The part of a model's metadata that evaluation and prediction need. */
+export interface ModelInfo {
+  path: string;
+  net: Net;
+  classes: ClassName[];
+  /** How its images were prepared, as the data set's manifest says. */
+  preprocessing: unknown;
+}
+
+/** Reads the metadata of a model file; the weights stay on the disk. */
+export async function readModel(path: string): Promise<ModelInfo> {
+  const metadata = await readModelMetadata(path);
+  return {
+    path,
+    net: field<Net>(path, metadata, 'net'),
+    classes: field<ClassName[]>(path, metadata, 'classes'),
+    preprocessing: field(path, metadata, 'preprocessing'),
+  };
+}
+
+/**
+ * A JSON value of the metadata. Its shape is what `ilsvrc train` wrote: the file's checksum is verified when the weights
+ * are loaded, and the engine validates the net.
+ */
+function field<T>(path: string, metadata: Record<string, string>, key: string): T {
+  const text = metadata[key];
+  try {
+    if (text !== undefined) return JSON.parse(text) as T;
+  } catch {
+    // Falls through to the same error as a missing one.
+  }
+  throw new IlsvrcError('E0303', `${path} does not say its ${key}`, {
+    info: `its metadata has no valid \`${key}\``,
+    hint: 'use a model file that `ilsvrc train` wrote, such as runs/NAME/model.safetensors',
+  });
+}
+
+/** Fails unless the model and the data set have the same classes in the same order: labels are numbers. */
+export function expectSameClasses(model: ModelInfo, dataset: { path: string; classes: ClassName[] }): void {
+  const differs = (what: string) =>
+    new IlsvrcError('E0307', `${model.path} and ${dataset.path} do not have the same classes`, {
+      info: what,
+      hint: 'evaluate on the data set that the model was trained on, or on one with the same class folders',
+    });
+  if (model.classes.length !== dataset.classes.length) {
+    throw differs(`the model has ${model.classes.length} classes, the data set ${dataset.classes.length}`);
+  }
+  for (const [index, { wnid }] of model.classes.entries()) {
+    const other = dataset.classes[index]?.wnid;
+    if (wnid !== other) throw differs(`class ${index} of the model is ${wnid}, of the data set ${other}`);
+  }
+}

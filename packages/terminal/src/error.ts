@@ -1,0 +1,17 @@
+/** An error as a person reads it: code and message, then why, what to do, and the page that explains it. */
+import type { IlsvrcError } from '@ilsvrc/diagnostics';
+import type { Paint } from './style.ts';
+
+/** Lines ending with a newline. `verbose` adds the stack and that of the cause. */
+export function formatError(error: IlsvrcError, paint: Paint, verbose = false): string {
+  const lines = [`${paint('red', paint('bold', `error[${error.code}]`))}: ${error.message}`];
+  if (error.info) lines.push(`  ${paint('cyan', 'info')}: ${error.info}`);
+  if (error.hint) lines.push(`  ${paint('green', 'hint')}: ${error.hint}`);
+  lines.push(`  ${paint('dim', 'docs')}: docs/errors/${error.code}.md`);
+  if (verbose) {
+    for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+      if (cause.stack) lines.push(paint('dim', cause.stack));
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,35 @@
+/** Numbers as people read them. */
+
+/** 1234567 as `1,234,567`. */
+export const formatCount = (value: number): string =>
+  value.toLocaleString('en-US', { maximumFractionDigits: 0 });
+
+/** A fraction as `17.53 %`. */
+export const formatPercent = (fraction: number, digits = 2): string =>
+  `${(fraction * 100).toFixed(digits)} %`;
+
+/** Seconds as `47 s`, `3 min 05 s` or `2 h 04 min`. */
+export function formatDuration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '?';
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  const pad = (value: number) => String(value).padStart(2, '0');
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${pad(whole % 60)} s`;
+  return `${Math.floor(whole / 3600)} h ${pad(Math.floor((whole % 3600) / 60))} min`;
+}
+
+/** Bytes as `3.1 MB` (powers of ten). */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const power = bytes < 1000 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), units.length - 1);
+  return `${(bytes / 1000 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
+}
+
+const eighths = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+
+/** A horizontal bar of at most `width` columns for a fraction, in eighths of a column. */
+export function formatBar(fraction: number, width: number): string {
+  const parts = Math.round(Math.min(Math.max(fraction, 0), 1) * width * 8);
+  return '█'.repeat(Math.floor(parts / 8)) + eighths[parts % 8];
+}

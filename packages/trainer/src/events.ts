@@ -1,0 +1,77 @@
+/** What a run tells. Names are those of `train --json` and `metrics.jsonl`; epochs and steps count from 1. */
+import type { TrainReport } from '@ilsvrc/engine';
+
+/** The stage that holds the others back. */
+export type Stage = TrainReport['limiting_stage'];
+
+/** The run begins, or goes on. */
+export interface StartEvent {
+  event: 'start';
+  version: 1;
+  run: string;
+  net: string;
+  dataset: string;
+  images: number;
+  classes: number;
+  batch: number;
+  epochs: number;
+  steps_per_epoch: number;
+  parameters: number;
+  /** Steps of epoch `epoch` that an earlier process has made. */
+  resumed: { epoch: number; step: number } | null;
+}
+
+/** A step was made. */
+export interface StepEvent {
+  event: 'step';
+  epoch: number;
+  step: number;
+  loss: number;
+  images_per_second: number;
+}
+
+/** An epoch was trained and validated. */
+export interface EpochEvent {
+  event: 'epoch';
+  epoch: number;
+  step: number;
+  /** Mean over the epoch's training images, with dropout and augmentation. */
+  loss: number;
+  /** Of training, likewise. */
+  train_top1_error: number;
+  val_loss: number;
+  /** Of the validation images, centre view. */
+  top1_error: number;
+  top5_error: number;
+  lr: number;
+  images_per_second: number;
+  /** Training and validation. */
+  seconds: number;
+  limiting_stage: Stage;
+  /** Share of the time that each stage was busy. */
+  stages: TrainReport['stages'];
+}
+
+/** All that is needed to go on is on the disk. */
+interface CheckpointEvent {
+  event: 'checkpoint';
+  epoch: number;
+  step: number;
+  path: string;
+}
+
+/** All epochs are trained. */
+export interface EndEvent {
+  event: 'end';
+  epoch: number;
+  step: number;
+  top1_error: number;
+  top5_error: number;
+  seconds: number;
+  /** The most memory that the process has held, in bytes. */
+  peak_memory: number;
+  model: string;
+}
+
+/** An event of a run. */
+export type TrainEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent | EndEvent;

@@ -1,0 +1,324 @@
+/**
+ * A run: epochs of training and validation, checkpoints between two steps, and everything that a folder of a run holds.
+ * It can be killed at any instant; what a checkpoint says and what lies beside it then agree, because the checkpoint is
+ * always written last.
+ */
+import { createHash } from 'node:crypto';
+import { access, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Net, Recipe } from '@ilsvrc/config';
+import { type Manifest, readManifest } from '@ilsvrc/dataset';
+import { IlsvrcError } from '@ilsvrc/diagnostics';
+import { Session, summarize } from '@ilsvrc/engine';
+import { rate as errorRates } from '@ilsvrc/evaluator';
+import { writeFilters } from '@ilsvrc/report';
+import type { EndEvent, TrainEvent } from './events.ts';
+import { advance, finishEpoch, freshState, parseState, type State } from './progress-state.ts';
+import { expectSameSettings, RunDirectory, type Settings } from './run-directory.ts';
+import { rateOf } from './schedule.ts';
+import { StageMeter } from './stage-meter.ts';
+
+/** What to train, where, and how often to save. */
+export interface TrainOptions {
+  /** Folder of the prepared data set. */
+  dataset: string;
+  net: Net;
+  recipe: Recipe;
+  seed: number;
+  /** Folder of the run. */
+  run: string;
+  /** Go on from the run's checkpoint. */
+  resume: boolean;
+  /** Replace a run that is there. */
+  force: boolean;
+  /** Where towers live, as `['cpu']`. */
+  places: string[];
+  /** Compute threads; 0 for one a core. The result does not depend on it. */
+  threads: number;
+  /** Save after this many steps, or this many seconds; at the end of an epoch in any case. */
+  checkpoint: { steps: number } | { seconds: number };
+  /** Saves and stops within a step. */
+  signal?: AbortSignal | undefined;
+  onEvent?: ((event: TrainEvent) => void) | undefined;
+}
+
+/** Steps of one call of the engine where checkpoints go by the clock. */
+const stepsPerCall = 8;
+
+/** Trains until all epochs are done. Rejects with E0902 after saving when the signal says stop. */
+export async function train(options: TrainOptions): Promise<EndEvent> {
+  const manifest = await readManifest(options.dataset);
+  const settings: Settings = {
+    dataset: options.dataset,
+    dataset_hash: createHash('sha256')
+      .update(await readFile(join(options.dataset, 'dataset.json')))
+      .digest('hex'),
+    net: options.net,
+    recipe: options.recipe,
+    seed: options.seed,
+  };
+  expectFits(options.net, manifest, options.dataset);
+  const directory = new RunDirectory(options.run);
+  if (options.resume) expectSameSettings(options.run, await directory.settings(), settings);
+  // Opened before anything is written: a net that does not fit leaves no folder behind.
+  const session = await Session.open({
+    net: options.net,
+    batch: options.recipe.batch,
+    seed: options.seed,
+    threads: options.threads,
+    places: options.places,
+    use: 'training',
+  });
+  const state = options.resume ? await restore(session, directory) : freshState();
+  if (!options.resume) await directory.create(settings, options.force);
+  return new Run(options, manifest, session, directory, state).finish();
+}
+
+/** Fails where the images do not have the side that the net takes its crops from. */
+function expectFits(net: Net, { size }: Manifest, dataset: string): void {
+  if (size === net.image) return;
+  throw new IlsvrcError(
+    'E0214',
+    `images of ${dataset} are ${size} px a side; ${net.name} needs ${net.image}`,
+    {
+      hint: `prepare the photos once more: \`ilsvrc prep SOURCE --size ${net.image}\``,
+    },
+  );
+}
+
+/** Weights, velocities and state of the last checkpoint; a fresh start where a run was killed before its first. */
+async function restore(session: Session, directory: RunDirectory): Promise<State> {
+  const exists = await access(directory.checkpoint).then(
+    () => true,
+    () => false,
+  );
+  const state = exists
+    ? parseState((await session.loadCheckpoint(directory.checkpoint)).state, directory.checkpoint)
+    : freshState();
+  await directory.truncate(state.metrics_bytes);
+  return state;
+}
+
+/** A run under way. */
+class Run {
+  readonly #options: TrainOptions;
+  readonly #manifest: Manifest;
+  readonly #session: Session;
+  readonly #directory: RunDirectory;
+  readonly #state: State;
+  readonly #stepsPerEpoch: number;
+  #savedAt = performance.now();
+  #stepsSinceSaved = 0;
+
+  constructor(
+    options: TrainOptions,
+    manifest: Manifest,
+    session: Session,
+    directory: RunDirectory,
+    state: State,
+  ) {
+    this.#options = options;
+    this.#manifest = manifest;
+    this.#session = session;
+    this.#directory = directory;
+    this.#state = state;
+    this.#stepsPerEpoch = Math.ceil(imagesOf(manifest, 'train') / options.recipe.batch);
+  }
+
+  /** Trains the epochs that are left. */
+  async finish(): Promise<EndEvent> {
+    const state = this.#state;
+    this.#announce();
+    while (state.epoch < this.#options.recipe.epochs) await this.#epoch();
+    const last = state.validation.at(-1);
+    const end: EndEvent = {
+      event: 'end',
+      epoch: state.epoch,
+      step: this.#stepsPerEpoch,
+      top1_error: last?.top1_error ?? 1,
+      top5_error: last?.top5_error ?? 1,
+      seconds: state.seconds.before,
+      peak_memory: process.resourceUsage().maxRSS * 1024,
+      model: this.#directory.model,
+    };
+    this.#tell(end);
+    return end;
+  }
+
+  #announce(): void {
+    const { net, recipe, run, dataset, resume } = this.#options;
+    this.#tell({
+      event: 'start',
+      version: 1,
+      run,
+      net: net.name,
+      dataset,
+      images: imagesOf(this.#manifest, 'train'),
+      classes: this.#manifest.classes.length,
+      batch: recipe.batch,
+      epochs: recipe.epochs,
+      steps_per_epoch: this.#stepsPerEpoch,
+      parameters: summarize(net).totals.parameters,
+      resumed: resume ? { epoch: this.#state.epoch + 1, step: this.#state.step } : null,
+    });
+  }
+
+  /** Trains what is left of the epoch under way, validates, and saves. */
+  async #epoch(): Promise<void> {
+    const state = this.#state;
+    const { recipe } = this.#options;
+    const lr = rateOf(recipe.schedule, {
+      rate: recipe.rate,
+      epoch: state.epoch,
+      epochs: recipe.epochs,
+      errors: state.validation.map(({ top1_error }) => top1_error),
+    });
+    const meter = new StageMeter();
+    while (state.step < this.#stepsPerEpoch) await this.#steps(lr, meter);
+
+    const trained = { ...state.sums, seconds: state.seconds.epoch };
+    const begin = performance.now();
+    const validation = await this.#validate();
+    state.seconds.epoch += (performance.now() - begin) / 1000;
+    const event: TrainEvent = {
+      event: 'epoch',
+      epoch: state.epoch + 1,
+      step: state.step,
+      loss: trained.loss / trained.images,
+      train_top1_error: trained.top1_error / trained.images,
+      val_loss: validation.log_loss,
+      top1_error: validation.top1_error,
+      top5_error: validation.top5_error,
+      lr,
+      images_per_second: trained.images / trained.seconds,
+      seconds: state.seconds.epoch,
+      limiting_stage: meter.limiting,
+      stages: meter.shares,
+    };
+    state.metrics_bytes = await this.#directory.append([event], state.metrics_bytes);
+    const { top1_error, top5_error, log_loss } = validation;
+    const best = state.validation.every((before) => top1_error < before.top1_error);
+    finishEpoch(state, { loss: log_loss, top1_error, top5_error });
+    const metadata = this.#metadata();
+    if (best) await this.#session.saveModel(this.#directory.bestModel, metadata);
+    await this.#session.saveModel(this.#directory.model, metadata);
+    await this.#drawFilters();
+    this.#tell(event);
+    await this.#save();
+  }
+
+  /** One call of the engine, and a checkpoint where one is due. */
+  async #steps(lr: number, meter: StageMeter): Promise<void> {
+    const state = this.#state;
+    const { recipe, dataset, signal, checkpoint } = this.#options;
+    const limit = 'steps' in checkpoint ? checkpoint.steps - this.#stepsSinceSaved : stepsPerCall;
+    const lines: TrainEvent[] = [];
+    const report = await this.#session.train(
+      {
+        dataset,
+        split: 'train',
+        epoch: state.epoch,
+        first_step: state.step,
+        steps: Math.min(limit, this.#stepsPerEpoch - state.step),
+        rule: { rate: lr, momentum: recipe.momentum, decay: recipe.decay },
+        mirror: recipe.mirror,
+        colour_noise: recipe.colour_noise,
+      },
+      {
+        signal,
+        onStep: ({ epoch, step, loss, images_per_second }) => {
+          const event: TrainEvent = {
+            event: 'step',
+            epoch: epoch + 1,
+            step: step + 1,
+            loss,
+            images_per_second,
+          };
+          lines.push(event);
+          this.#tell(event);
+        },
+      },
+    );
+    advance(state, report);
+    meter.add(report);
+    this.#stepsSinceSaved += report.steps;
+    state.metrics_bytes = await this.#directory.append(lines, state.metrics_bytes);
+    if (signal?.aborted) await this.#stop();
+    if (state.step < this.#stepsPerEpoch && this.#isDue()) await this.#save();
+  }
+
+  /** Saves and ends the run for now. */
+  async #stop(): Promise<never> {
+    await this.#save();
+    const { epoch, step } = this.#state;
+    throw new IlsvrcError(
+      'E0902',
+      `stopped in epoch ${epoch + 1} after step ${step} of ${this.#stepsPerEpoch}`,
+      {
+        info: `saved ${this.#directory.checkpoint}`,
+        hint: 'go on by the same command with --resume',
+      },
+    );
+  }
+
+  #isDue(): boolean {
+    const { checkpoint } = this.#options;
+    return 'steps' in checkpoint
+      ? this.#stepsSinceSaved >= checkpoint.steps
+      : performance.now() - this.#savedAt >= checkpoint.seconds * 1000;
+  }
+
+  async #save(): Promise<void> {
+    const path = this.#directory.checkpoint;
+    await this.#session.saveCheckpoint(path, { ...this.#metadata(), state: JSON.stringify(this.#state) });
+    this.#savedAt = performance.now();
+    this.#stepsSinceSaved = 0;
+    this.#tell({ event: 'checkpoint', epoch: this.#state.epoch + 1, step: this.#state.step, path });
+  }
+
+  /** Error rates of the validation images, centre view. */
+  async #validate() {
+    const { dataset, signal } = this.#options;
+    const { probabilities, labels, classes } = await this.#session
+      .evaluate({ dataset, split: 'val', views: 1 }, { signal })
+      .catch((error: unknown) => (signal?.aborted ? this.#stop() : Promise.reject(error)));
+    return errorRates({ probabilities, labels, classes });
+  }
+
+  /** A picture of the first layer, where it sees colours. */
+  async #drawFilters(): Promise<void> {
+    const first = this.#options.net.layers.find((layer) => layer.type === 'conv' || layer.type === 'dense');
+    if (first?.type !== 'conv') return;
+    const towers = Array.from(
+      { length: this.#options.net.towers },
+      (_, tower) => `tower${tower}.${first.name}.weight`,
+    );
+    const kernels = await Promise.all(towers.map((name) => this.#session.parameter(name)));
+    await writeFilters(kernels, this.#directory.filters);
+  }
+
+  /** What a model file says of itself. No times: a run that was killed and resumed ends in the same bytes. */
+  #metadata(): Record<string, string> {
+    const { net, recipe, seed } = this.#options;
+    const { epoch, step, validation } = this.#state;
+    return {
+      net: JSON.stringify(net),
+      classes: JSON.stringify(this.#manifest.classes),
+      preprocessing: JSON.stringify(this.#manifest.preprocessing),
+      training: JSON.stringify({ dataset: this.#manifest.name, seed, recipe, epoch, step, validation }),
+    };
+  }
+
+  #tell(event: TrainEvent): void {
+    this.#options.onEvent?.(event);
+  }
+}
+
+/** Images of a split, of which there must be some. */
+function imagesOf(manifest: Manifest, split: string): number {
+  const images = manifest.splits.find(({ name }) => name === split)?.images ?? 0;
+  if (images > 0) return images;
+  throw new IlsvrcError('E0502', `data set ${manifest.name} has no images in its split ${split}`, {
+    hint: 'prepare it anew from a source with photos for it',
+  });
+}

@@ -1,0 +1,10 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['packages/*/src/**/*.test.ts'],
+    testTimeout: 120_000,
+    // Two cores: the native engine uses both, so files take turns.
+    fileParallelism: false,
+  },
+});
