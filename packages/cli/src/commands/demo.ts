@@ -25,7 +25,7 @@ const verb: Verb = (base, context) =>
       whole('--images', 60, 1_000_000),
       4800,
     )
-    .option('--epochs <n>', 'passes over them', whole('--epochs', 1), 20)
+    .option('--epochs <n>', 'passes over them', whole('--epochs', 1), 15)
     .option('--seed <n>', 'other pictures', whole('--seed', 0), 0)
     .addHelpText(
       'after',
