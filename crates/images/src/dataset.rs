@@ -156,7 +156,7 @@ impl Manifest {
         let invalid = |info: String| {
             Error::new(MANIFEST_INVALID, format!("{} is not valid", path.display()))
                 .info(info)
-                .hint("write the data set again: ilsvrc prep SOURCE --out DIR --force")
+                .hint("delete the damaged files and give the `ilsvrc prep` command of this data set again: only they are made anew")
         };
         let text = fs::read_to_string(&path).map_err(|error| {
             Error::new(MANIFEST_INVALID, format!("{} is not a prepared data set", folder.display()))
@@ -376,7 +376,7 @@ impl Dataset {
                 format!("{} of {} shards are damaged", damaged.len(), shards.len()),
             )
             .info(damaged.join("; "))
-            .hint("write the data set again: ilsvrc prep SOURCE --out DIR --force"));
+            .hint("delete the damaged files and give the `ilsvrc prep` command of this data set again: only they are made anew"));
         }
         let images = Self::open(folder)?.manifest.splits.iter().map(|split| split.images).sum();
         Ok(CheckReport { shards: shards.len() as u64, images, bytes: total })

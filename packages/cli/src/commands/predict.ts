@@ -9,7 +9,7 @@ import { best, type ClassName, readModel } from '@ilsvrc/evaluator';
 import { asJpeg, type Guessed, writePanel } from '@ilsvrc/report';
 import { formatBar, formatPercent } from '@ilsvrc/terminal';
 import { examples } from '../examples.ts';
-import { Output } from '../output.ts';
+import { Output, printError } from '../output.ts';
 import { oneOf, whole } from '../parse.ts';
 import type { Verb } from '../verb.ts';
 
@@ -59,26 +59,39 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       await session.loadModel(path);
       const predictions: Prediction[] = [];
       const panel: Guessed[] = [];
+      let failed = 0;
       for (const file of files) {
         signal.throwIfAborted();
-        const photo = await read(file);
-        const probabilities = await classify(session, photo, file, options.views === '10' ? 10 : 1);
-        const classes = best(probabilities, options.top).map(({ class: index, probability }) => ({
-          wnid: model.classes[index]?.wnid ?? String(index),
-          name: model.classes[index]?.name ?? String(index),
-          probability,
-        }));
-        predictions.push({ file, classes });
-        if (options.panel !== undefined)
-          panel.push({ photo, truth: truthOf(file, model.classes), guesses: classes });
-        if (!output.isJson) show({ file, classes }, output);
+        try {
+          const photo = await read(file);
+          const probabilities = await classify(session, photo, file, options.views === '10' ? 10 : 1);
+          const classes = best(probabilities, options.top).map(({ class: index, probability }) => ({
+            wnid: model.classes[index]?.wnid ?? String(index),
+            name: model.classes[index]?.name ?? String(index),
+            probability,
+          }));
+          predictions.push({ file, classes });
+          if (options.panel !== undefined)
+            panel.push({ photo, truth: truthOf(file, model.classes), guesses: classes });
+          if (!output.isJson) show({ file, classes }, output);
+        } catch (error) {
+          // One bad photo among many is told of and left out.
+          if (!(error instanceof IlsvrcError) || files.length === 1) throw error;
+          printError(error, options.verbose ?? false);
+          failed += 1;
+        }
       }
-      if (options.panel !== undefined) {
+      if (panel.length > 0 && options.panel !== undefined) {
         await writePanel(panel, options.panel);
         output.say(`drew ${options.panel}`);
       }
       if (output.isJson) output.document(predictions.map((prediction) => ({ version: 1, ...prediction })));
       await output.finish();
+      if (failed > 0) {
+        throw new IlsvrcError('E0212', `${failed} of ${files.length} images could not be used`, {
+          info: 'each is named above; the others were classified',
+        });
+      }
     });
 
 export default verb;
