@@ -1,4 +1,4 @@
-"""Writes the goldens of crates/cpu/tests: three SGD steps in f64, the truth that our f32 results are held against.
+"""Writes the goldens of crates/conformance: three SGD steps in f64, the truth that our f32 results are held against.
 
     python bench/peers/pytorch/goldens.py          # needs torch and numpy; takes a minute and 5 GB
 
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from net import Net, read
 
-GOLDENS = pathlib.Path(__file__).resolve().parents[3] / "crates/cpu/tests/goldens"
+GOLDENS = pathlib.Path(__file__).resolve().parents[3] / "crates/conformance/goldens"
 SEED = 2012
 STEPS = 3
 MOMENTUM, DECAY = 0.9, 0.0005

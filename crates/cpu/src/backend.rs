@@ -163,13 +163,15 @@ impl Backend for CpuBackend {
         })
     }
 
-    fn load(&self, tower: &mut CpuTower, net: &Net, input: &Input) -> Result<()> {
-        let range = tower.layout.range(tower.input, net.crop * net.crop * 3, input.views.len())?;
-        let ([], [out]) = views(&mut tower.arena, [], [range])?;
-        input::load(&self.places[tower.place], input, net.crop, out);
-        tower.labels.clear();
-        tower.labels.extend_from_slice(input.labels);
-        Ok(())
+    fn load(&self, towers: &mut [CpuTower], net: &Net, input: &Input) -> Result<()> {
+        towers.iter_mut().try_for_each(|tower| {
+            let range = tower.layout.range(tower.input, net.crop * net.crop * 3, input.views.len())?;
+            let ([], [out]) = views(&mut tower.arena, [], [range])?;
+            input::load(&self.places[tower.place], input, net.crop, out);
+            tower.labels.clear();
+            tower.labels.extend_from_slice(input.labels);
+            Ok(())
+        })
     }
 
     fn run(&self, tower: &mut CpuTower, ops: &[Op], pass: &Pass) -> Result<()> {

@@ -49,6 +49,18 @@ codes! {
     DIVERGED = "E0403";
     /// The description of the network is not valid.
     NET_INVALID = "E0404";
+    /// There is no GPU driver on this machine, or it cannot be loaded.
+    DRIVER_ABSENT = "E0405";
+    /// The GPU driver is older than the kernels need.
+    DRIVER_TOO_OLD = "E0406";
+    /// The GPU is below compute capability 8.0.
+    GPU_TOO_OLD = "E0407";
+    /// A GPU stopped answering: it fell off the bus, was reset, or its memory failed.
+    GPU_LOST = "E0408";
+    /// A kernel failed: a bug, or a faulty GPU.
+    GPU_FAILED = "E0409";
+    /// No machine code for this GPU: none is built in and no NVRTC is there to compile it.
+    NO_KERNELS = "E0410";
     /// The split asked for does not exist or holds no images.
     SPLIT_EMPTY = "E0502";
     /// A bug: something that should not happen did.

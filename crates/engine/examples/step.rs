@@ -5,7 +5,7 @@
 //! A step begins with u8 photos in memory: crop, mean, forward, backward, update.
 
 use ilsvrc_cpu::CpuBackend;
-use ilsvrc_network::{Executor, Input, Mode, Net, Op, Pass, Plan, Stage, UpdateRule, Use, View};
+use ilsvrc_network::{Execution, Executor, Input, Mode, Net, Op, Pass, Plan, Stage, UpdateRule, Use, View};
 use ilsvrc_random::{Purpose, Stream};
 use serde_json::{Value, json};
 use std::collections::HashMap;

@@ -3,7 +3,6 @@
 use crate::{Session, Views};
 use ilsvrc_diagnostics::{Error, MODEL_CORRUPT, Result};
 use ilsvrc_images::{Decoder, Resize, resize_crop};
-use ilsvrc_network::Backend;
 use serde::Deserialize;
 
 /// How photos are classified.
@@ -20,7 +19,7 @@ struct Preprocessing {
     resize: Resize,
 }
 
-impl<B: Backend> Session<B> {
+impl Session {
     /// Probabilities of `files` (JPEG), `files x classes`.
     ///
     /// # Errors

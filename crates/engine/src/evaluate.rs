@@ -1,11 +1,10 @@
 //! Evaluation: the probabilities of every image of a split, averaged over its views.
 
-use crate::score::cross_entropy;
 use crate::train::count;
 use crate::{Session, Views};
 use ilsvrc_diagnostics::{Error, INTERRUPTED, Result};
 use ilsvrc_images::{LoadMode, Loader, LoaderOptions};
-use ilsvrc_network::{Backend, Input, Mode, Pass, View};
+use ilsvrc_network::{Input, Mode, Pass, View, cross_entropy};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,7 +51,7 @@ pub struct EvaluateReport {
     pub seconds: f64,
 }
 
-impl<B: Backend> Session<B> {
+impl Session {
     /// Evaluates a split with the model's mean image (the data set's where no model was loaded or trained).
     ///
     /// # Errors

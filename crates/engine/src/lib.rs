@@ -3,17 +3,20 @@
 //! or run directories: those are decisions, and decisions live above.
 
 mod classify;
+mod devices;
 mod evaluate;
+mod machine;
 mod model_file;
 mod options;
-mod score;
 mod session;
 mod stages;
 mod train;
 mod views;
 
 pub use classify::ClassifyRequest;
+pub use devices::{Layout, Memory, MemoryRequest, Place, PlaceMemory, memory};
 pub use evaluate::{EvaluateReport, EvaluateRequest, Progress};
+pub use machine::Machine;
 pub use model_file::{ModelFile, read_metadata};
 pub use options::{Options, Purpose};
 pub use session::Session;

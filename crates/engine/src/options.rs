@@ -1,6 +1,7 @@
 //! What a session is opened with.
 
-use ilsvrc_diagnostics::{DEVICE_UNUSABLE, Error, NET_INVALID, Result};
+use ilsvrc_cuda::Precision;
+use ilsvrc_diagnostics::Result;
 use ilsvrc_network::{Net, Use};
 use serde::Deserialize;
 
@@ -16,9 +17,11 @@ pub struct Options {
     pub seed: u64,
     /// Compute threads in all, and decode threads; 0 for one a core.
     pub threads: usize,
-    /// Where towers live, one name a place; tower `t` lives in place `t % places`. The only kind is `cpu`: each is a
-    /// thread pool with its share of the threads.
+    /// Where towers live, one name a place; tower `t` lives in place `t % places`. `cpu`: a thread pool with its share of the
+    /// threads; a number: that GPU. `auto` alone: GPUs where there are any, else the CPU.
     pub places: Vec<String>,
+    /// What GPUs multiply in: `bf16`, `tf32` or `f32`. A CPU computes in f32.
+    pub precision: String,
     /// What the plan keeps.
     #[serde(rename = "use")]
     pub purpose: Purpose,
@@ -52,51 +55,8 @@ impl Options {
         }
     }
 
-    /// Threads of each place and the place of each tower.
-    pub(crate) fn layout(&self) -> Result<(Vec<usize>, Vec<usize>)> {
-        if self.batch == 0 {
-            return Err(Error::new(NET_INVALID, "a batch of 0 images; it must be at least 1"));
-        }
-        if let Some(unknown) = self.places.iter().find(|place| *place != "cpu") {
-            return Err(Error::new(DEVICE_UNUSABLE, format!("cannot use device `{unknown}`"))
-                .info("this build computes on `cpu`")
-                .hint("leave --devices out, or write `--devices cpu`"));
-        }
-        let (places, towers) = (self.places.len(), self.net.towers);
-        if places == 0 || places > towers.max(1) {
-            return Err(Error::new(
-                DEVICE_UNUSABLE,
-                format!("{places} devices for {towers} towers; there must be 1 to {towers}"),
-            ));
-        }
-        let threads = self.thread_count();
-        // The first places get the threads that are left over; a place never has none.
-        let share = |place| (threads / places + usize::from(place < threads % places)).max(1);
-        Ok(((0..places).map(share).collect(), (0..towers).map(|tower| tower % places).collect()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn layout(towers: usize, threads: usize, places: &[&str]) -> Result<(Vec<usize>, Vec<usize>)> {
-        let net = Net { name: String::new(), image: 8, crop: 8, towers, layers: vec![] };
-        let places = places.iter().map(|&place| place.into()).collect();
-        Options { net, batch: 1, seed: 0, threads, places, purpose: Purpose::Training }.layout()
-    }
-
-    #[test]
-    fn towers_share_a_place_or_have_their_own() {
-        assert_eq!(layout(2, 3, &["cpu"]).unwrap(), (vec![3], vec![0, 0]));
-        assert_eq!(layout(2, 3, &["cpu", "cpu"]).unwrap(), (vec![2, 1], vec![0, 1]));
-        assert_eq!(layout(2, 1, &["cpu", "cpu"]).unwrap(), (vec![1, 1], vec![0, 1]));
-    }
-
-    #[test]
-    fn other_devices_are_refused() {
-        for places in [&["0"][..], &[], &["cpu"; 3]] {
-            assert_eq!(layout(2, 1, places).unwrap_err().code, DEVICE_UNUSABLE);
-        }
+    /// What GPUs multiply in.
+    pub(crate) fn precision(&self) -> Result<Precision> {
+        self.precision.parse()
     }
 }

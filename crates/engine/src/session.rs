@@ -2,18 +2,18 @@
 
 use crate::model_file::{self, ModelFile, Tensor};
 use crate::train::Feed;
-use crate::{Options, Purpose};
-use ilsvrc_cpu::CpuBackend;
+use crate::{Layout, Options, Purpose, devices};
 use ilsvrc_diagnostics::{CLASSES_DIFFER, Error, IMAGE_SIZE, INTERNAL, MODEL_FOREIGN, Result};
 use ilsvrc_images::Dataset;
-use ilsvrc_network::{Backend, Executor, Net, ParamId, Parameter, Plan, Slot};
+use ilsvrc_network::{Execution, Net, ParamId, Parameter, Slot};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A net at work on a backend.
-pub struct Session<B: Backend = CpuBackend> {
-    pub(crate) executor: Executor<B>,
+/// A net at work.
+pub struct Session {
+    pub(crate) executor: Box<dyn Execution>,
+    layout: Layout,
     pub(crate) seed: u64,
     pub(crate) threads: usize,
     /// What the pixels of images are reduced by, `image x image x 3`: it belongs to the weights, so it comes with the
@@ -23,6 +23,8 @@ pub struct Session<B: Backend = CpuBackend> {
     pub(crate) metadata: BTreeMap<String, String>,
     /// Where training goes on without opening anything anew.
     pub(crate) feed: Option<Feed>,
+    /// Steps that have begun and not ended; after an error some may be left.
+    pub(crate) under_way: usize,
     dataset: Option<(PathBuf, Arc<Dataset>)>,
     purpose: Purpose,
 }
@@ -32,32 +34,31 @@ const MEAN: &str = "mean";
 /// Goes before the name of a parameter whose momentum it is.
 const VELOCITY: &str = "velocity.";
 
-impl Session<CpuBackend> {
+impl Session {
     /// Plans the net, allocates the towers and draws the initial weights.
     ///
     /// # Errors
-    /// `NET_INVALID`, `DEVICE_UNUSABLE`, `OUT_OF_MEMORY`.
+    /// `NET_INVALID`, `DEVICE_UNUSABLE`, `OUT_OF_MEMORY`; where GPUs are asked for, those of `ilsvrc-cuda`.
     pub fn open(options: Options) -> Result<Self> {
-        let (pools, places) = options.layout()?;
-        let plan = Plan::new(&options.net, options.batch, options.purpose.into())?;
-        Self::with_backend(CpuBackend::new(&pools)?, plan, &places, &options)
-    }
-}
-
-impl<B: Backend> Session<B> {
-    fn with_backend(backend: B, plan: Plan, places: &[usize], options: &Options) -> Result<Self> {
-        let mut executor = Executor::new(backend, plan, places)?;
+        let (mut executor, layout) = devices::open(&options)?;
         executor.initialise(options.seed)?;
         Ok(Self {
             executor,
+            layout,
             seed: options.seed,
             threads: options.thread_count(),
             mean: None,
             metadata: BTreeMap::new(),
             feed: None,
+            under_way: 0,
             dataset: None,
             purpose: options.purpose,
         })
+    }
+
+    /// Where the net works.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// The description of the net.

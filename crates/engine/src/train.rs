@@ -1,12 +1,12 @@
 //! Training: a number of steps of momentum SGD from a given place in an epoch.
 
-use crate::score::{cross_entropy, top1_hits};
 use crate::stages::{Meter, Stage, StageShares};
 use crate::{Session, views};
 use ilsvrc_diagnostics::{DIVERGED, Error, INTERNAL, Result, SPLIT_EMPTY};
 use ilsvrc_images::{Batch, Dataset, LoadMode, Loader, LoaderOptions};
-use ilsvrc_network::{Backend, Input, Mode, Pass, UpdateRule};
+use ilsvrc_network::{Input, Mode, Outcome, Pass, UpdateRule};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,7 +81,7 @@ pub(crate) struct Feed {
     next: TrainRequest,
 }
 
-impl<B: Backend> Session<B> {
+impl Session {
     /// Trains. `emit` hears of every step. When `cancel` is set the step under way is finished and the report says
     /// `stopped`: the session is then between two steps, as after any other call.
     ///
@@ -102,6 +102,11 @@ impl<B: Backend> Session<B> {
                 format!("{} steps from step {} of {steps_per_epoch}", request.steps, request.first_step),
             ));
         }
+        while self.under_way > 0 {
+            self.under_way -= 1;
+            // What an earlier call failed at was its error; nobody waits for what was behind it.
+            let _ = self.executor.end_step();
+        }
         let mean = self.mean.get_or_insert_with(|| Arc::new(dataset.mean())).clone();
         // Taken out: after an error the loader's place is not known.
         let mut loader = match self.feed.take() {
@@ -114,31 +119,46 @@ impl<B: Backend> Session<B> {
         let (mut loss_sum, mut hits, mut seen) = (0.0, 0.0, 0);
         let last = (request.first_step + request.steps).min(steps_per_epoch);
         let mut step = request.first_step;
-        while step < last && !cancel.load(Ordering::Relaxed) {
-            let step_begin = Instant::now();
-            let batch = loader.next()?.ok_or_else(|| {
-                Error::new(INTERNAL, format!("the loader ended before step {step} of {steps_per_epoch}"))
-            })?;
-            let global_step = request.epoch * steps_per_epoch as u64 + step as u64;
-            let done = self.step(&batch, &mean, global_step, &request.rule, &mut meter).map_err(|error| {
-                // Only here is it known which step it was. People count from one.
-                let (epoch, step) = (request.epoch + 1, step + 1);
-                Error { message: format!("epoch {epoch}, step {step}: {}", error.message), ..error }
-            })?;
-            let n = batch.n;
-            loader.recycle(batch);
-            loss_sum += done.loss * n as f64;
+        // Steps that have begun and not ended: on a GPU one more begins while the oldest is computed.
+        let mut under_way: VecDeque<Begun> = VecDeque::new();
+        let mut ended = Instant::now();
+        loop {
+            let more = step < last && !cancel.load(Ordering::Relaxed);
+            if more {
+                let batch = loader.next()?.ok_or_else(|| {
+                    Error::new(INTERNAL, format!("the loader ended before step {step} of {steps_per_epoch}"))
+                })?;
+                let global_step = request.epoch * steps_per_epoch as u64 + step as u64;
+                under_way.push_back(Begun { step, global_step, images: batch.n });
+                self.begin_step(&batch, &mean, global_step, &request.rule)
+                    .map_err(|error| at_step(request, step, error))?;
+                self.under_way += 1;
+                loader.recycle(batch);
+                step += 1;
+            }
+            if more && under_way.len() <= self.executor.steps_ahead() {
+                continue;
+            }
+            let Some(begun) = under_way.pop_front() else { break };
+            self.under_way -= 1;
+            let done = self
+                .executor
+                .end_step()
+                .and_then(|done| finite(done, begun.global_step, &request.rule))
+                .map_err(|error| at_step(request, begun.step, error))?;
+            meter.add(done.load_seconds, done.train_seconds);
+            loss_sum += done.loss * begun.images as f64;
             hits += done.hits;
-            seen += n;
+            seen += begun.images;
             emit(TrainStep {
                 epoch: request.epoch,
-                step,
-                global_step,
+                step: begun.step,
+                global_step: begun.global_step,
                 loss: done.loss,
-                images: n,
-                images_per_second: n as f64 / step_begin.elapsed().as_secs_f64(),
+                images: begun.images,
+                images_per_second: begun.images as f64 / ended.elapsed().as_secs_f64(),
             });
-            step += 1;
+            ended = Instant::now();
         }
 
         let seconds = begin.elapsed().as_secs_f64();
@@ -178,15 +198,8 @@ impl<B: Backend> Session<B> {
         )
     }
 
-    /// Forward, backward and update with one batch.
-    fn step(
-        &mut self,
-        batch: &Batch,
-        mean: &[f32],
-        global_step: u64,
-        rule: &UpdateRule,
-        meter: &mut Meter,
-    ) -> Result<StepResult> {
+    /// Begins forward, backward and update with one batch.
+    fn begin_step(&mut self, batch: &Batch, mean: &[f32], global_step: u64, rule: &UpdateRule) -> Result<()> {
         let pass = Pass { batch: batch.n, mode: Mode::Train { seed: self.seed, step: global_step } };
         let views: Vec<_> = batch.views.iter().map(views::from_crop).collect();
         let input = Input {
@@ -197,20 +210,26 @@ impl<B: Backend> Session<B> {
             mean_side: self.executor.plan().net.image,
             labels: &batch.labels,
         };
-        let begin = Instant::now();
-        self.executor.load(&input, &pass)?;
-        let copied = Instant::now();
-        self.executor.forward_loaded(&pass)?;
-        let probabilities = self.executor.probabilities()?;
-        let loss = cross_entropy(&probabilities, &batch.labels);
-        if !loss.is_finite() {
-            return Err(diverged(loss, global_step, rule));
-        }
-        self.executor.backward(&pass)?;
-        self.executor.update(rule)?;
-        meter.add((copied - begin).as_secs_f64(), copied.elapsed().as_secs_f64());
-        Ok(StepResult { loss, hits: top1_hits(&probabilities, &batch.labels) })
+        self.executor.begin_step(&input, &pass, rule)
     }
+}
+
+/// A step that has begun.
+struct Begun {
+    step: usize,
+    global_step: u64,
+    images: usize,
+}
+
+/// Says at which step an error came: only there it is known. People count from one.
+fn at_step(request: &TrainRequest, step: usize, error: Error) -> Error {
+    let (epoch, step) = (request.epoch + 1, step + 1);
+    Error { message: format!("epoch {epoch}, step {step}: {}", error.message), ..error }
+}
+
+/// Refuses a loss that is no number to go on with.
+fn finite(done: Outcome, global_step: u64, rule: &UpdateRule) -> Result<Outcome> {
+    if done.loss.is_finite() { Ok(done) } else { Err(diverged(done.loss, global_step, rule)) }
 }
 
 /// The error for a loss that is no number to go on with.
@@ -226,11 +245,6 @@ fn diverged(loss: f64, global_step: u64, rule: &UpdateRule) -> Error {
             rule.rate
         ))
         .hint(hint)
-}
-
-struct StepResult {
-    loss: f64,
-    hits: f64,
 }
 
 impl Feed {

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{BATCH, Data, STEPS, TRAIN, net, options, photo, request, session, train, weights};
-use ilsvrc_diagnostics::{CLASSES_DIFFER, DEVICE_UNUSABLE, DIVERGED, IMAGE_SIZE, INTERNAL, SPLIT_EMPTY};
+use ilsvrc_diagnostics::{
+    CLASSES_DIFFER, DEVICE_UNUSABLE, DIVERGED, DRIVER_ABSENT, IMAGE_SIZE, INTERNAL, SPLIT_EMPTY,
+};
 use ilsvrc_engine::{
     ClassifyRequest, EvaluateReport, EvaluateRequest, Options, Session, TrainRequest, Views,
 };
@@ -171,7 +173,17 @@ fn a_photo_is_classified_as_the_data_set_would_be() {
 
 #[test]
 fn refuses_devices_that_are_not_there() {
-    let error = Session::open(options(1, &["0"])).err().unwrap();
-    assert_eq!(error.code, DEVICE_UNUSABLE);
+    let code = |place: &str| Session::open(options(1, &[place])).err().unwrap().code;
+    assert_eq!(code("toaster"), DEVICE_UNUSABLE);
+    // No machine has so many GPUs; this one may have no driver for any.
+    assert!([DEVICE_UNUSABLE, DRIVER_ABSENT].contains(&code("4000")));
     assert_eq!(session().net(), &net());
+}
+
+#[test]
+fn auto_finds_a_place() {
+    let session = Session::open(options(1, &["auto"])).unwrap();
+    let layout = session.layout();
+    let towers: Vec<usize> = layout.places.iter().flat_map(|place| place.towers.clone()).collect();
+    assert_eq!(towers.len(), 2, "{layout:?}");
 }

@@ -1,7 +1,7 @@
 //! What a backend offers: it owns the memory of towers and executes their ops.
 
-use crate::{BufferId, Exchange, Net, Op, ParamId, Plan};
-use ilsvrc_diagnostics::Result;
+use crate::{BufferId, Exchange, Net, Op, ParamId, Plan, executor};
+use ilsvrc_diagnostics::{Error, INTERNAL, Result};
 
 /// How a pass runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,21 +81,66 @@ pub struct UpdateRule {
     pub decay: f32,
 }
 
+/// A training step: forward, backward and update with one batch.
+pub struct Step<'a, T> {
+    /// The plan in execution.
+    pub plan: &'a Plan,
+    /// The memory of all towers.
+    pub towers: &'a mut [T],
+    /// The place of each tower.
+    pub places: &'a [usize],
+    /// The batch, checked, with labels.
+    pub input: &'a Input<'a>,
+    /// How it runs.
+    pub pass: &'a Pass,
+    /// How the weights learn from it.
+    pub rule: &'a UpdateRule,
+}
+
+/// What came of a training step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// Mean cross-entropy of the batch before the update, in nats. When it is NaN or infinite the weights have not been
+    /// changed.
+    pub loss: f64,
+    /// Images whose label was the most likely class; see [`crate::top1_hits`].
+    pub hits: f64,
+    /// Seconds that bringing the batch to the towers took.
+    pub load_seconds: f64,
+    /// Seconds of forward, backward and update.
+    pub train_seconds: f64,
+}
+
 /// Executes plans. One `Tower` holds a tower's arena, parameters, velocities and gradients, wherever they live.
 pub trait Backend: Send + Sync {
     /// A tower's memory.
     type Tower: Send;
 
+    /// True where ops are only put into a queue of their place: then one thread serves all places.
+    const QUEUES: bool = false;
+
     /// Memory for tower `tower` of the plan in place `place` (a thread pool, a GPU). Parameters start at zero.
     fn allocate(&self, plan: &Plan, tower: usize, place: usize) -> Result<Self::Tower>;
-    /// Fills the tower's input buffer (and labels).
-    fn load(&self, tower: &mut Self::Tower, net: &Net, input: &Input) -> Result<()>;
+    /// Fills the input buffer of all towers (and their labels).
+    fn load(&self, towers: &mut [Self::Tower], net: &Net, input: &Input) -> Result<()>;
     /// Runs ops in order.
     fn run(&self, tower: &mut Self::Tower, ops: &[Op], pass: &Pass) -> Result<()>;
     /// Moves data between all towers; called when each has finished what came before.
     fn exchange(&self, towers: &mut [Self::Tower], exchange: &Exchange, pass: &Pass) -> Result<()>;
     /// Applies the learning rule to all parameters of the tower.
     fn update(&self, tower: &mut Self::Tower, rule: &UpdateRule) -> Result<()>;
+    /// Makes a training step, or begins it: then `None`, and [`Backend::end_step`] tells what came of it. The input is no
+    /// longer needed when this returns. When the loss is not finite the weights stay as they are.
+    fn begin_step(&self, step: Step<Self::Tower>) -> Result<Option<Outcome>>
+    where
+        Self: Sized,
+    {
+        executor::step(self, step).map(Some)
+    }
+    /// Waits for the oldest step that has begun and not ended. A queueing backend lets a second one begin before.
+    fn end_step(&self, _towers: &mut [Self::Tower]) -> Result<Outcome> {
+        Err(Error::new(INTERNAL, "no training step is under way"))
+    }
     /// The first `out.len()` elements of a buffer.
     fn read_buffer(&self, tower: &Self::Tower, buffer: BufferId, out: &mut [f32]) -> Result<()>;
     /// Overwrites the first elements of a buffer.

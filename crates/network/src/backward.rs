@@ -15,8 +15,10 @@ pub(crate) fn build(plan: &mut Plan, trace: &Trace) {
     for (index, (shape, step)) in layers {
         let mut backward = Backward { plan, index, shape, step };
         gradient = if backward.layer().learning().is_some() {
+            // The input's first: what goes to the other tower travels while the weights' gradient is made.
+            let read = if index > first { backward.product(&gradient) } else { Vec::new() };
             backward.weights(&gradient);
-            if index > first { backward.product(&gradient) } else { Vec::new() }
+            read
         } else {
             backward.elementwise(&gradient)
         };

@@ -1,8 +1,13 @@
 //! Drives a backend through a plan.
 
-use crate::{Backend, BufferId, Input, Op, ParamId, Pass, Plan, Slot, Stage, UpdateRule};
+use crate::{
+    Backend, BufferId, Input, Op, Outcome, ParamId, Pass, Plan, Slot, Stage, Step, UpdateRule, cross_entropy,
+    top1_hits,
+};
 use ilsvrc_diagnostics::{Error, INTERNAL, NET_INVALID, Result};
+use std::collections::VecDeque;
 use std::thread;
+use std::time::Instant;
 
 /// A plan in execution: a backend with the towers' memory. Towers in different places work at the same time between
 /// exchanges; towers in one place one after the other.
@@ -14,6 +19,8 @@ pub struct Executor<B: Backend> {
     places: Vec<usize>,
     /// Images of the last forward pass.
     images: usize,
+    /// Of the steps that were made at once and have not been asked for.
+    outcomes: VecDeque<Outcome>,
 }
 
 impl<B: Backend> Executor<B> {
@@ -33,46 +40,12 @@ impl<B: Backend> Executor<B> {
             .enumerate()
             .map(|(tower, place)| backend.allocate(&plan, tower, *place))
             .collect::<Result<Vec<_>>>()?;
-        Ok(Self { backend, plan, towers, places: places.to_vec(), images: 0 })
-    }
-
-    /// The plan in execution.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
+        Ok(Self { backend, plan, towers, places: places.to_vec(), images: 0, outcomes: VecDeque::new() })
     }
 
     /// The memory of tower `tower`.
     pub fn tower(&self, tower: usize) -> &B::Tower {
         &self.towers[tower]
-    }
-
-    /// Gives all parameters their first values (see [`crate::Parameter::initial`]) and all velocities zero.
-    ///
-    /// # Errors
-    /// Those of the backend.
-    pub fn initialise(&mut self, seed: u64) -> Result<()> {
-        for (tower, memory) in self.towers.iter_mut().enumerate() {
-            for (index, parameter) in self.plan.towers[tower].parameters.iter().enumerate() {
-                let values = parameter.initial(seed, tower, index);
-                self.backend.write_parameter(memory, ParamId(index), Slot::Value, &values)?;
-                self.backend.write_parameter(
-                    memory,
-                    ParamId(index),
-                    Slot::Velocity,
-                    &vec![0.0; values.len()],
-                )?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Loads a batch and runs it to the probabilities (with labels also to their gradient).
-    ///
-    /// # Errors
-    /// Those of [`Executor::load`]; the backend's.
-    pub fn forward(&mut self, input: &Input, pass: &Pass) -> Result<()> {
-        self.load(input, pass)?;
-        self.forward_loaded(pass)
     }
 
     /// Brings a batch to the towers.
@@ -82,9 +55,7 @@ impl<B: Backend> Executor<B> {
     pub fn load(&mut self, input: &Input, pass: &Pass) -> Result<()> {
         input.check(&self.plan, pass)?;
         self.images = pass.batch;
-        let Self { backend, plan, towers, places, .. } = self;
-        let work = towers.iter_mut().map(|tower| (tower, ())).collect();
-        at_places(places, work, |tower, ()| backend.load(tower, &plan.net, input))
+        self.backend.load(&mut self.towers, &self.plan.net, input)
     }
 
     /// Runs the batch that was loaded to the probabilities.
@@ -100,10 +71,7 @@ impl<B: Backend> Executor<B> {
     /// # Errors
     /// `INTERNAL` for a plan without a backward pass; the backend's.
     pub fn backward(&mut self, pass: &Pass) -> Result<()> {
-        if self.plan.backward.is_empty() {
-            return Err(Error::new(INTERNAL, "a plan for inference has no backward pass"));
-        }
-        run(&self.backend, &self.places, &mut self.towers, &self.plan.backward, pass)
+        backward(&self.backend, &self.places, &mut self.towers, &self.plan, pass)
     }
 
     /// Applies the learning rule to all parameters.
@@ -111,20 +79,7 @@ impl<B: Backend> Executor<B> {
     /// # Errors
     /// The backend's.
     pub fn update(&mut self, rule: &UpdateRule) -> Result<()> {
-        let Self { backend, towers, places, .. } = self;
-        let work = towers.iter_mut().map(|tower| (tower, ())).collect();
-        at_places(places, work, |tower, ()| backend.update(tower, rule))
-    }
-
-    /// Probabilities of the last forward pass, `images x classes`.
-    ///
-    /// # Errors
-    /// The backend's.
-    pub fn probabilities(&self) -> Result<Vec<f32>> {
-        let buffer = self.plan.towers[0]
-            .probabilities
-            .ok_or_else(|| Error::new(INTERNAL, "tower 0 has no probabilities"))?;
-        self.read(0, buffer, self.plan.classes)
+        update(&self.backend, &self.places, &mut self.towers, rule)
     }
 
     /// Mean cross-entropy of the last forward pass, in nats; NaN where a probability is.
@@ -132,26 +87,128 @@ impl<B: Backend> Executor<B> {
     /// # Errors
     /// `INTERNAL` where there is not one label for each image; the backend's.
     pub fn loss(&self, labels: &[u32]) -> Result<f64> {
-        let probabilities = self.probabilities()?;
         if labels.len() != self.images || labels.iter().any(|label| *label as usize >= self.plan.classes) {
             return Err(Error::new(INTERNAL, format!("{} labels do not fit the batch", labels.len())));
         }
-        let loss = |(row, label): (&[f32], &u32)| {
-            let probability = row[*label as usize];
-            // A probability may be too small for an f32 while its logarithm is an ordinary number; NaN stays NaN.
-            let floored = if probability < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { probability };
-            -f64::from(floored).ln()
-        };
-        let sum: f64 = probabilities.chunks_exact(self.plan.classes).zip(labels).map(loss).sum();
-        Ok(sum / labels.len() as f64)
+        Ok(cross_entropy(&self.probabilities()?, labels))
     }
+
+    fn read(&self, tower: usize, buffer: BufferId, elements: usize) -> Result<Vec<f32>> {
+        let mut out = vec![0.0; self.images * elements];
+        self.backend.read_buffer(&self.towers[tower], buffer, &mut out)?;
+        Ok(out)
+    }
+}
+
+/// A net at work: what an [`Executor`] does, whatever its backend.
+pub trait Execution: Send {
+    /// The plan in execution.
+    fn plan(&self) -> &Plan;
+
+    /// Gives all parameters their first values (see [`crate::Parameter::initial`]) and all velocities zero.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    fn initialise(&mut self, seed: u64) -> Result<()>;
+
+    /// Loads a batch and runs it to the probabilities (with labels also to their gradient).
+    ///
+    /// # Errors
+    /// Those of [`Executor::load`]; the backend's.
+    fn forward(&mut self, input: &Input, pass: &Pass) -> Result<()>;
+
+    /// Probabilities of the last forward pass, `images x classes`.
+    ///
+    /// # Errors
+    /// The backend's.
+    fn probabilities(&self) -> Result<Vec<f32>>;
+
+    /// Begins a training step; the input is no longer needed when this returns. Each is followed by an
+    /// [`Execution::end_step`], but [`Execution::steps_ahead`] more may begin before it.
+    ///
+    /// # Errors
+    /// `INTERNAL` for a plan without a backward pass or a batch without labels; those of [`Executor::load`]; the backend's.
+    fn begin_step(&mut self, input: &Input, pass: &Pass, rule: &UpdateRule) -> Result<()>;
+
+    /// What came of the oldest step that has begun and not ended.
+    ///
+    /// # Errors
+    /// `INTERNAL` where none is under way; the backend's.
+    fn end_step(&mut self) -> Result<Outcome>;
+
+    /// How many steps may begin before the oldest one has ended: 0 where a step is made when it begins.
+    fn steps_ahead(&self) -> usize;
 
     /// A kept output (see [`crate::TowerPlan::outputs`]) of the last forward pass: one `images x elements` for each tower.
     /// Valid until the next backward or forward pass.
     ///
     /// # Errors
     /// `INTERNAL` where the plan keeps no output of that name; the backend's.
-    pub fn output(&self, name: &str) -> Result<Vec<Vec<f32>>> {
+    fn output(&self, name: &str) -> Result<Vec<Vec<f32>>>;
+
+    /// A parameter's tensor in file order.
+    ///
+    /// # Errors
+    /// The backend's.
+    fn read_parameter(&self, tower: usize, id: ParamId, slot: Slot) -> Result<Vec<f32>>;
+
+    /// Overwrites a parameter's tensor with `data` in file order.
+    ///
+    /// # Errors
+    /// `INTERNAL` where `data` has another size; the backend's.
+    fn write_parameter(&mut self, tower: usize, id: ParamId, slot: Slot, data: &[f32]) -> Result<()>;
+}
+
+impl<B: Backend> Execution for Executor<B> {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn initialise(&mut self, seed: u64) -> Result<()> {
+        for (tower, memory) in self.towers.iter_mut().enumerate() {
+            for (index, parameter) in self.plan.towers[tower].parameters.iter().enumerate() {
+                let values = parameter.initial(seed, tower, index);
+                self.backend.write_parameter(memory, ParamId(index), Slot::Value, &values)?;
+                self.backend.write_parameter(
+                    memory,
+                    ParamId(index),
+                    Slot::Velocity,
+                    &vec![0.0; values.len()],
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn forward(&mut self, input: &Input, pass: &Pass) -> Result<()> {
+        self.load(input, pass)?;
+        self.forward_loaded(pass)
+    }
+
+    fn probabilities(&self) -> Result<Vec<f32>> {
+        self.read(0, probabilities(&self.plan)?, self.plan.classes)
+    }
+
+    fn begin_step(&mut self, input: &Input, pass: &Pass, rule: &UpdateRule) -> Result<()> {
+        input.check(&self.plan, pass)?;
+        if input.labels.is_empty() || self.plan.backward.is_empty() {
+            return Err(Error::new(INTERNAL, "a training step needs labels and a plan for training"));
+        }
+        self.images = pass.batch;
+        let Self { backend, plan, towers, places, outcomes, .. } = self;
+        outcomes.extend(backend.begin_step(Step { plan, towers, places, input, pass, rule })?);
+        Ok(())
+    }
+
+    fn end_step(&mut self) -> Result<Outcome> {
+        self.outcomes.pop_front().map_or_else(|| self.backend.end_step(&mut self.towers), Ok)
+    }
+
+    fn steps_ahead(&self) -> usize {
+        usize::from(B::QUEUES)
+    }
+
+    fn output(&self, name: &str) -> Result<Vec<Vec<f32>>> {
         (0..self.towers.len())
             .map(|tower| {
                 let outputs = &self.plan.towers[tower].outputs;
@@ -164,34 +221,69 @@ impl<B: Backend> Executor<B> {
             .collect()
     }
 
-    /// A parameter's tensor in file order.
-    ///
-    /// # Errors
-    /// The backend's.
-    pub fn read_parameter(&self, tower: usize, id: ParamId, slot: Slot) -> Result<Vec<f32>> {
+    fn read_parameter(&self, tower: usize, id: ParamId, slot: Slot) -> Result<Vec<f32>> {
         let parameter = &self.plan.towers[tower].parameters[id.0];
         let mut memory = vec![0.0; parameter.len()];
         self.backend.read_parameter(&self.towers[tower], id, slot, &mut memory)?;
         Ok(parameter.to_file_order(&memory))
     }
 
-    /// Overwrites a parameter's tensor with `data` in file order.
-    ///
-    /// # Errors
-    /// `INTERNAL` where `data` has another size; the backend's.
-    pub fn write_parameter(&mut self, tower: usize, id: ParamId, slot: Slot, data: &[f32]) -> Result<()> {
+    fn write_parameter(&mut self, tower: usize, id: ParamId, slot: Slot, data: &[f32]) -> Result<()> {
         let parameter = &self.plan.towers[tower].parameters[id.0];
         if data.len() != parameter.len() {
             return Err(Error::new(INTERNAL, format!("{} values for {}", data.len(), parameter.name)));
         }
         self.backend.write_parameter(&mut self.towers[tower], id, slot, &parameter.to_memory_order(data))
     }
+}
 
-    fn read(&self, tower: usize, buffer: BufferId, elements: usize) -> Result<Vec<f32>> {
-        let mut out = vec![0.0; self.images * elements];
-        self.backend.read_buffer(&self.towers[tower], buffer, &mut out)?;
-        Ok(out)
+fn probabilities(plan: &Plan) -> Result<BufferId> {
+    plan.towers[0].probabilities.ok_or_else(|| Error::new(INTERNAL, "tower 0 has no probabilities"))
+}
+
+/// A training step, made at once.
+pub(crate) fn step<B: Backend>(backend: &B, step: Step<B::Tower>) -> Result<Outcome> {
+    let Step { plan, towers, places, input, pass, rule } = step;
+    let begin = Instant::now();
+    backend.load(towers, &plan.net, input)?;
+    let loaded = Instant::now();
+    run(backend, places, towers, &plan.forward, pass)?;
+    let mut rows = vec![0.0; pass.batch * plan.classes];
+    backend.read_buffer(&towers[0], probabilities(plan)?, &mut rows)?;
+    let loss = cross_entropy(&rows, input.labels);
+    if loss.is_finite() {
+        backward(backend, places, towers, plan, pass)?;
+        update(backend, places, towers, rule)?;
     }
+    Ok(Outcome {
+        loss,
+        hits: top1_hits(&rows, input.labels),
+        load_seconds: (loaded - begin).as_secs_f64(),
+        train_seconds: loaded.elapsed().as_secs_f64(),
+    })
+}
+
+fn backward<B: Backend>(
+    backend: &B,
+    places: &[usize],
+    towers: &mut [B::Tower],
+    plan: &Plan,
+    pass: &Pass,
+) -> Result<()> {
+    if plan.backward.is_empty() {
+        return Err(Error::new(INTERNAL, "a plan for inference has no backward pass"));
+    }
+    run(backend, places, towers, &plan.backward, pass)
+}
+
+fn update<B: Backend>(
+    backend: &B,
+    places: &[usize],
+    towers: &mut [B::Tower],
+    rule: &UpdateRule,
+) -> Result<()> {
+    let work = towers.iter_mut().map(|tower| (tower, ())).collect();
+    at_places::<B, _>(places, work, |tower, ()| backend.update(tower, rule))
 }
 
 /// Runs stages in order.
@@ -206,7 +298,7 @@ fn run<B: Backend>(
         match stage {
             Stage::Compute(ops) => {
                 let work: Vec<(&mut B::Tower, &Vec<Op>)> = towers.iter_mut().zip(ops).collect();
-                at_places(places, work, |tower, ops| backend.run(tower, ops, pass))?;
+                at_places::<B, _>(places, work, |tower, ops| backend.run(tower, ops, pass))?;
             }
             Stage::Exchange(exchange) => backend.exchange(towers, exchange, pass)?,
         }
@@ -214,17 +306,20 @@ fn run<B: Backend>(
     Ok(())
 }
 
+/// Towers, each with what it is to do.
+type Work<'a, B, W> = Vec<(&'a mut <B as Backend>::Tower, W)>;
+
 /// Does `work[t]` of tower `t` in its place: one thread for each place, the towers of a place in order.
 /// The first tower's error is the one returned.
-fn at_places<T: Send, W: Send>(
+fn at_places<B: Backend, W: Send>(
     places: &[usize],
-    work: Vec<(&mut T, W)>,
-    act: impl Fn(&mut T, W) -> Result<()> + Sync,
+    work: Work<B, W>,
+    act: impl Fn(&mut B::Tower, W) -> Result<()> + Sync,
 ) -> Result<()> {
-    if places.iter().all(|place| *place == places[0]) {
+    if B::QUEUES || places.iter().all(|place| *place == places[0]) {
         return work.into_iter().try_for_each(|(tower, work)| act(tower, work));
     }
-    let mut queues: Vec<(usize, Vec<(&mut T, W)>)> = Vec::new();
+    let mut queues: Vec<(usize, Work<B, W>)> = Vec::new();
     for (place, item) in places.iter().zip(work) {
         match queues.iter_mut().find(|(other, _)| other == place) {
             Some((_, queue)) => queue.push(item),

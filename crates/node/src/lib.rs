@@ -6,10 +6,11 @@ pub mod job;
 pub mod session;
 
 use ilsvrc_diagnostics::{Error, NET_INVALID, Result};
+use ilsvrc_engine::{Machine, memory};
 use ilsvrc_network::Net;
-use job::{Event, Outcome, guarded};
+use job::{Event, Outcome, guarded, parse};
 use napi_derive::napi;
-use serde::Serialize;
+use serde_json::Value;
 
 /// Counts of a net (JSON), and the memory of a pass of `batch` images.
 #[napi]
@@ -17,16 +18,21 @@ pub fn summarize(net: String, batch: u32) -> Event {
     guarded(|| Outcome::json(&parse_net(&net)?.summary(batch as usize)?))
 }
 
-/// What this machine computes with.
+/// What this machine computes with: the engine's `Machine`.
 #[napi]
-pub fn cpu() -> Event {
-    #[derive(Serialize)]
-    struct Cpu {
-        instruction_set: &'static str,
-        threads: usize,
-    }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    guarded(|| Outcome::json(&Cpu { instruction_set: ilsvrc_cpu::instruction_set(), threads }))
+pub fn devices() -> Event {
+    guarded(|| Outcome::json(&Machine::inspect()))
+}
+
+/// Memory that a net takes, device by device: the engine's `MemoryRequest` to its `Memory`.
+#[napi]
+pub fn estimate(request: String) -> Event {
+    guarded(|| {
+        let value: Value = parse(&request)?;
+        // By itself first, as for a session: a bad net is the user's mistake.
+        parse_net(&value["net"].to_string())?;
+        Outcome::json(&memory(&parse(&request)?)?)
+    })
 }
 
 fn parse_net(json: &str) -> Result<Net> {

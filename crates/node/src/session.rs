@@ -36,8 +36,9 @@ impl NativeSession {
             parse_net(&value["net"].to_string())?;
             let options: Options = parse(&options)?;
             let session = Session::open(options)?;
+            let layout = Outcome::json(session.layout());
             *slot.lock().map_err(|_| unusable())? = Some(session);
-            Outcome::json(&())
+            layout
         })
     }
 

@@ -25,7 +25,7 @@ impl Backend for ReferenceBackend {
         Ok(ReferenceTower::new(plan, tower))
     }
 
-    fn load(&self, tower: &mut ReferenceTower, net: &Net, input: &Input) -> Result<()> {
+    fn load(&self, towers: &mut [ReferenceTower], net: &Net, input: &Input) -> Result<()> {
         let crop = net.crop;
         let mut seen = Vec::with_capacity(input.views.len() * crop * crop * 3);
         for (image, view) in input.views.iter().enumerate() {
@@ -47,8 +47,10 @@ impl Backend for ReferenceBackend {
                 }
             }
         }
-        tower.set(tower.input, &seen);
-        tower.labels = input.labels.to_vec();
+        for tower in towers {
+            tower.set(tower.input, &seen);
+            tower.labels = input.labels.to_vec();
+        }
         Ok(())
     }
 

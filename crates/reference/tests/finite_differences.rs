@@ -2,7 +2,7 @@
 //! after them, so whole nets that hold every kind of layer check each op's gradient, by its input too.
 
 use ilsvrc_network::{
-    Executor, Input, Mode, Net, ParamId, Pass, Plan, Slot, UpdateRule, Use, View, examples,
+    Execution, Executor, Input, Mode, Net, ParamId, Pass, Plan, Slot, UpdateRule, Use, View, examples,
 };
 use ilsvrc_random::{Purpose, Stream};
 use ilsvrc_reference::ReferenceBackend;

@@ -46,20 +46,6 @@ function badValue(option: string, text: string, allowed: string, suggestion?: st
   });
 }
 
-/** Where the towers are to live: `cpu`, or `cpu,cpu` for a pool of threads each. */
-export function devices(text: string): string[] {
-  const places = text.split(',');
-  const unknown = places.find((place) => place !== 'cpu');
-  if (unknown === undefined) return places;
-  const isNumber = /^\d+$/.test(unknown);
-  throw new IlsvrcError('E0107', `unknown device \`${unknown}\``, {
-    info: isNumber
-      ? 'a number would be a GPU, and this build computes on `cpu`'
-      : 'this build computes on `cpu`',
-    hint: 'write `--devices cpu`, or `--devices cpu,cpu` to give each tower a pool of threads of its own',
-  });
-}
-
 /** An error of commander's as one of ours. `options` are the long flags of the verb. */
 export function fromCommander(error: CommanderError, verb: string, options: readonly string[]): IlsvrcError {
   const message = error.message.replace(/^error: /, '');

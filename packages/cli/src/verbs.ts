@@ -49,6 +49,12 @@ export const verbs: readonly VerbEntry[] = [
     load: () => import('./commands/summary.ts'),
   },
   {
+    name: 'estimate',
+    operands: '[NET|MODEL]',
+    summary: 'memory on each device, and the largest batch that fits',
+    load: () => import('./commands/estimate.ts'),
+  },
+  {
     name: 'demo',
     operands: '',
     summary: 'all of it once, on pictures drawn on the spot',

@@ -43,6 +43,12 @@ export const codes = {
   E0402: { exit: 4, title: 'Out of memory' },
   E0403: { exit: 1, title: 'Training diverged' },
   E0404: { exit: 2, title: 'Invalid network' },
+  E0405: { exit: 4, title: 'GPU driver missing' },
+  E0406: { exit: 4, title: 'GPU driver too old' },
+  E0407: { exit: 4, title: 'GPU too old' },
+  E0408: { exit: 4, title: 'GPU lost' },
+  E0409: { exit: 4, title: 'GPU launch failed' },
+  E0410: { exit: 4, title: 'No kernels for this GPU' },
 
   E0501: { exit: 5, title: 'Threshold missed' },
   E0502: { exit: 3, title: 'Split missing or empty' },

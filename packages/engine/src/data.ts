@@ -149,8 +149,3 @@ export async function readModelMetadata(path: string): Promise<Metadata> {
 export function summarize(net: Net, batch = 128): Summary {
   return outcome<Summary>(native.summarize(JSON.stringify(net), batch)).payload;
 }
-
-/** The instruction set that the engine uses here, and how many threads run at once. */
-export function cpu(): { instruction_set: string; threads: number } {
-  return outcome<{ instruction_set: string; threads: number }>(native.cpu()).payload;
-}

@@ -1,6 +1,7 @@
 /** The typed API of the native engine: promises, `AbortSignal`, errors with codes. Nothing here blocks the event loop. */
 
 export * from './data.ts';
+export * from './devices.ts';
 export type { JobOptions } from './jobs.ts';
 export type { Layer, LayerSummary, Learning, Net, Summary } from './net.ts';
 export * from './session.ts';

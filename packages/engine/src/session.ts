@@ -3,19 +3,50 @@ import { type JobOptions, type Outcome, run } from './jobs.ts';
 import { type Event, type NativeSession, native } from './native.ts';
 import type { Net } from './net.ts';
 
+/** How numbers are multiplied on a GPU; sums are f32 always, and a CPU computes in f32. */
+export type Precision = 'bf16' | 'tf32' | 'f32';
+
+/** What computes. */
+export interface Machine {
+  /**
+   * Where towers live: `cpu` (a thread pool) or a GPU's number, one for both towers or one for each; or `['auto']`: the
+   * GPUs that can be used, the CPU where there are none.
+   */
+  places: string[];
+  precision: Precision;
+  /** Compute threads of the CPU, and decode threads; 0 for one a core. Results do not depend on it. */
+  threads: number;
+}
+
 /** How a session is opened. */
-export interface SessionOptions {
+export interface SessionOptions extends Machine {
   net: Net;
   /** The most images (or views of images) in a pass. */
   batch: number;
   /** Draws initial weights, the order of images, augmentation and dropout. */
   seed: number;
-  /** Compute threads, and decode threads; 0 for one a core. Results do not depend on it. */
-  threads: number;
-  /** Where towers live: `['cpu']` for one thread pool, `['cpu', 'cpu']` for one each. */
-  places: string[];
   /** `inference` needs less memory. */
   use: 'training' | 'inference';
+}
+
+/** Where the towers of a session live. */
+export interface Layout {
+  places: Place[];
+  /** How towers reach each other's maps: directly, by copies between GPUs, or through the host's memory. */
+  exchange: 'none' | 'same device' | 'peer' | 'host';
+  /** That of the device: `f32` on a CPU, whatever was asked for. */
+  precision: Precision;
+  /** Why `auto` did not take a GPU that is there. */
+  notice: string | null;
+}
+
+/** A place and the towers in it. */
+export interface Place {
+  /** `cpu` or the number of a GPU. */
+  name: string;
+  /** What it is, as `AVX-512, 2 threads` or the GPU's name. */
+  device: string;
+  towers: number[];
 }
 
 /** Which steps to train, and how. */
@@ -108,16 +139,19 @@ export type Metadata = Record<string, string>;
 /** A net at work on a native thread. Calls made at the same time wait for each other. */
 export class Session {
   readonly #native: NativeSession;
+  /** Where its towers live. */
+  readonly layout: Layout;
 
-  private constructor(session: NativeSession) {
+  private constructor(session: NativeSession, layout: Layout) {
     this.#native = session;
+    this.layout = layout;
   }
 
   /** Plans the net, allocates its memory and draws the initial weights. */
   static async open(options: SessionOptions): Promise<Session> {
     const session = new native.NativeSession();
-    await run((emit) => session.open(JSON.stringify(options), emit));
-    return new Session(session);
+    const { payload } = await run<Layout>((emit) => session.open(JSON.stringify(options), emit));
+    return new Session(session, payload);
   }
 
   /**

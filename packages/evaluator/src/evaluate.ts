@@ -1,13 +1,13 @@
 /** Evaluates models on a split, one after the other, and averages what they say. */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { Session } from '@ilsvrc/engine';
+import { type Layout, type Machine, Session } from '@ilsvrc/engine';
 import { average } from './average.ts';
 import { wilson } from './interval.ts';
 import { type ClassName, expectSameClasses, type ModelInfo, readModel } from './model.ts';
 import { logLoss, type Scores, topKError } from './top-k.ts';
 
 /** What to evaluate, and how. */
-export interface EvaluateOptions {
+export interface EvaluateOptions extends Machine {
   /** Model files; the probabilities of several are averaged. */
   models: string[];
   dataset: { path: string; classes: ClassName[] };
@@ -15,11 +15,9 @@ export interface EvaluateOptions {
   views: 1 | 10;
   /** Views in a pass. */
   batch: number;
-  /** Compute threads; 0 for one a core. */
-  threads: number;
-  /** Where towers live, as `['cpu']`. */
-  places: string[];
   signal?: AbortSignal | undefined;
+  /** Hears where each model's towers live, before its first pass. */
+  onOpen?: ((layout: Layout, model: number) => void) | undefined;
   /** `done` and `total` count images of one model. */
   onProgress?: ((progress: { model: number; done: number; total: number }) => void) | undefined;
 }
@@ -66,7 +64,7 @@ export function rate(scores: Scores): Rates {
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const models = await Promise.all(options.models.map(readModel));
   for (const model of models) expectSameClasses(model, options.dataset);
-  const { signal, onProgress } = options;
+  const { signal, onOpen, onProgress } = options;
   const all: Float32Array[] = [];
   let labels: Uint32Array | undefined;
   let seconds = 0;
@@ -77,8 +75,10 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       seed: 0,
       threads: options.threads,
       places: options.places,
+      precision: options.precision,
       use: 'inference',
     });
+    onOpen?.(session.layout, number);
     await session.loadModel(path);
     const report = await session.evaluate(
       { dataset: options.dataset.path, split: options.split, views: options.views },

@@ -1,5 +1,5 @@
 /** What a run tells. Names are those of `train --json` and `metrics.jsonl`; epochs and steps count from 1. */
-import type { TrainReport } from '@ilsvrc/engine';
+import type { Layout, Place, TrainReport } from '@ilsvrc/engine';
 
 /** The stage that holds the others back. */
 export type Stage = TrainReport['limiting_stage'];
@@ -17,6 +17,12 @@ export interface StartEvent {
   epochs: number;
   steps_per_epoch: number;
   parameters: number;
+  /** Where the towers live. A run may go on elsewhere, so its settings say nothing of it. */
+  devices: Place[];
+  precision: Layout['precision'];
+  exchange: Layout['exchange'];
+  /** Why `auto` did not take a GPU that is there. */
+  notice: Layout['notice'];
   /** Steps of epoch `epoch` that an earlier process has made. */
   resumed: { epoch: number; step: number } | null;
 }

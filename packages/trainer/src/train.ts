@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { Net, Recipe } from '@ilsvrc/config';
 import { type Manifest, readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { Session, summarize } from '@ilsvrc/engine';
+import { type Machine, Session, summarize } from '@ilsvrc/engine';
 import { rate as errorRates } from '@ilsvrc/evaluator';
 import { writeFilters } from '@ilsvrc/report';
 import type { EndEvent, TrainEvent } from './events.ts';
@@ -19,7 +19,7 @@ import { rateOf } from './schedule.ts';
 import { StageMeter } from './stage-meter.ts';
 
 /** What to train, where, and how often to save. */
-export interface TrainOptions {
+export interface TrainOptions extends Machine {
   /** Folder of the prepared data set. */
   dataset: string;
   net: Net;
@@ -31,10 +31,6 @@ export interface TrainOptions {
   resume: boolean;
   /** Replace a run that is there. */
   force: boolean;
-  /** Where towers live, as `['cpu']`. */
-  places: string[];
-  /** Compute threads; 0 for one a core. The result does not depend on it. */
-  threads: number;
   /** Save after this many steps, or this many seconds; at the end of an epoch in any case. */
   checkpoint: { steps: number } | { seconds: number };
   /** Saves and stops within a step. */
@@ -67,6 +63,7 @@ export async function train(options: TrainOptions): Promise<EndEvent> {
     seed: options.seed,
     threads: options.threads,
     places: options.places,
+    precision: options.precision,
     use: 'training',
   });
   const state = options.resume ? await restore(session, directory) : freshState();
@@ -147,6 +144,7 @@ class Run {
 
   #announce(): void {
     const { net, recipe, run, dataset, resume } = this.#options;
+    const { places, precision, exchange, notice } = this.#session.layout;
     this.#tell({
       event: 'start',
       version: 1,
@@ -159,6 +157,10 @@ class Run {
       epochs: recipe.epochs,
       steps_per_epoch: this.#stepsPerEpoch,
       parameters: summarize(net).totals.parameters,
+      devices: places,
+      precision,
+      exchange,
+      notice,
       resumed: resume ? { epoch: this.#state.epoch + 1, step: this.#state.step } : null,
     });
   }

@@ -102,7 +102,15 @@ pub(crate) fn net() -> Net {
 
 pub(crate) fn options(threads: usize, places: &[&str]) -> Options {
     let places = places.iter().map(|&place| place.into()).collect();
-    Options { net: net(), batch: BATCH, seed: 7, threads, places, purpose: Purpose::Training }
+    Options {
+        net: net(),
+        batch: BATCH,
+        seed: 7,
+        threads,
+        places,
+        precision: "bf16".into(),
+        purpose: Purpose::Training,
+    }
 }
 
 pub(crate) fn session() -> Session {

@@ -1,59 +1,63 @@
 /** `ilsvrc doctor`: what works on this machine, and why not. */
 import { availableParallelism, release, totalmem, type } from 'node:os';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
+import type { Devices } from '@ilsvrc/engine';
 import { formatBytes } from '@ilsvrc/terminal';
+import { broken, deviceFindings, type Finding, fine } from '../findings.ts';
 import { Output } from '../output.ts';
 import type { Verb } from '../verb.ts';
-
-/** A line of the report. */
-interface Finding {
-  name: string;
-  ok: boolean;
-  value: string;
-}
 
 const verb: Verb = (base) =>
   base.action(async (options) => {
     const output = new Output(options);
-    const findings = [machine(), node(), await engine(), await pictures()];
-    if (output.isJson) output.document({ version: 1, findings });
-    else
-      for (const { name, ok, value } of findings)
-        output.data(`${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(9)}${value}`);
+    const { engine, devices } = await look();
+    const findings = [machine(), node(), engine, await pictures()];
+    if (devices !== null) findings.push(...deviceFindings(devices));
+    if (output.isJson) output.document({ version: 1, findings, devices });
+    else for (const finding of findings) show(finding, output);
     await output.finish();
-    const broken = findings.find(({ ok }) => !ok);
-    if (broken)
-      throw new IlsvrcError('E0401', `${broken.name} does not work here`, {
-        info: broken.value,
+    const failed = findings.find(({ state }) => state === 'FAIL');
+    if (failed)
+      throw new IlsvrcError('E0401', `${failed.name} does not work here`, {
+        info: failed.value,
         hint: 'npm ci && npm run build',
       });
   });
 
 export default verb;
 
+function show({ state, name, value, notes }: Finding, output: Output): void {
+  output.data(`${state.padEnd(6)}${name.padEnd(9)}${value}`);
+  for (const note of notes) output.data(`${' '.repeat(15)}${note}`);
+}
+
 function machine(): Finding {
-  const value = `${type()} ${release()}, ${process.arch}, ${availableParallelism()} cores, ${formatBytes(totalmem())} of memory`;
-  return { name: 'machine', ok: true, value };
+  return fine(
+    'machine',
+    `${type()} ${release()}, ${process.arch}, ${availableParallelism()} cores, ${formatBytes(totalmem())} of memory`,
+  );
 }
 
 function node(): Finding {
-  return { name: 'node', ok: Number(process.versions.node.split('.')[0]) >= 22, value: process.version };
+  const { version, versions } = process;
+  return Number(versions.node.split('.')[0]) >= 22 ? fine('node', version) : broken('node', version);
 }
 
 /** Loaded here and not above: that it cannot be loaded is what a doctor should be able to say. */
-async function engine(): Promise<Finding> {
+async function look(): Promise<{ engine: Finding; devices: Devices | null }> {
   try {
-    const { instruction_set, threads } = (await import('@ilsvrc/engine')).cpu();
-    return { name: 'engine', ok: true, value: `${instruction_set}, ${threads} threads` };
+    const devices = (await import('@ilsvrc/engine')).devices();
+    const { instruction_set, threads } = devices.cpu;
+    return { engine: fine('engine', `${instruction_set}, ${threads} threads`), devices };
   } catch (error) {
-    return { name: 'engine', ok: false, value: `the native addon cannot be loaded: ${String(error)}` };
+    return { engine: broken('engine', `the native addon does not work: ${String(error)}`), devices: null };
   }
 }
 
 async function pictures(): Promise<Finding> {
   try {
-    return { name: 'pictures', ok: true, value: await (await import('@ilsvrc/report')).pictureLibrary() };
+    return fine('pictures', await (await import('@ilsvrc/report')).pictureLibrary());
   } catch (error) {
-    return { name: 'pictures', ok: false, value: `sharp cannot be loaded: ${String(error)}` };
+    return broken('pictures', `sharp cannot be loaded: ${String(error)}`);
   }
 }

@@ -5,34 +5,36 @@ import { evaluate, type Result, toResult, writeResult } from '@ilsvrc/evaluator'
 import { formatCount, formatPercent } from '@ilsvrc/terminal';
 import { loadDefaults, requireDataset, requireModels } from '../defaults.ts';
 import { examples } from '../examples.ts';
+import { announce } from '../layout.ts';
+import { machineOf, withMachine } from '../machine.ts';
 import { Output } from '../output.ts';
-import { devices, oneOf, real, whole } from '../parse.ts';
+import { oneOf, real, whole } from '../parse.ts';
 import type { Verb } from '../verb.ts';
 
 const verb: Verb = (base, { interrupts: { signal } }) =>
-  base
-    .argument('[model...]', 'model files; several are averaged (default: that of the newest run)')
-    .optionsGroup('Question:')
-    .option('--top5', 'the top-5 error first (the default)')
-    .option('--top1', 'the top-1 error first')
-    .option(
-      '--fail-above <error>',
-      'exit with 5 where that error is greater, as 0.182',
-      real('--fail-above', 0, 1, true),
-    )
-    .optionsGroup('Images:')
-    .option('--data <dir>', 'a prepared data set (default: the one the model was trained on)')
-    .option('--split <name>', 'val or train', oneOf('--split', ['val', 'train']), 'val')
-    .option(
-      '--views <n>',
-      '10: corners and centre, each mirrored too; 1: the centre',
-      oneOf('--views', ['10', '1']),
-      '10',
-    )
-    .optionsGroup('Machine:')
-    .option('--batch <n>', 'views a pass', whole('--batch', 1, 65536), 120)
-    .option('--devices <list>', 'cpu, or cpu,cpu', devices, ['cpu'])
-    .option('--threads <n>', 'compute threads (default: one a core)', whole('--threads', 1, 1024))
+  withMachine(
+    base
+      .argument('[model...]', 'model files; several are averaged (default: that of the newest run)')
+      .optionsGroup('Question:')
+      .option('--top5', 'the top-5 error first (the default)')
+      .option('--top1', 'the top-1 error first')
+      .option(
+        '--fail-above <error>',
+        'exit with 5 where that error is greater, as 0.182',
+        real('--fail-above', 0, 1, true),
+      )
+      .optionsGroup('Images:')
+      .option('--data <dir>', 'a prepared data set (default: the one the model was trained on)')
+      .option('--split <name>', 'val or train', oneOf('--split', ['val', 'train']), 'val')
+      .option(
+        '--views <n>',
+        '10: corners and centre, each mirrored too; 1: the centre',
+        oneOf('--views', ['10', '1']),
+        '10',
+      )
+      .optionsGroup('Machine:')
+      .option('--batch <n>', 'views a pass', whole('--batch', 1, 65536), 120),
+  )
     .optionsGroup('Files:')
     .option('--out <dir>', 'write result.json and predictions.jsonl there')
     .addHelpText(
@@ -57,9 +59,9 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         split: options.split,
         views,
         batch: options.batch,
-        threads: options.threads ?? 0,
-        places: options.devices,
+        ...machineOf(options),
         signal,
+        onOpen: (layout, model) => model === 0 && announce(layout, output),
         onProgress: ({ model, done, total }) =>
           progress.update(done, total, models.length > 1 ? `model ${model + 1} of ${models.length}` : ''),
       }).finally(() => progress.stop());

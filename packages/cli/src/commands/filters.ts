@@ -40,6 +40,7 @@ const verb: Verb = (base) =>
         seed: 0,
         threads: 1,
         places: ['cpu'],
+        precision: 'f32',
         use: 'inference',
       });
       await session.loadModel(path);

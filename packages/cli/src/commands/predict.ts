@@ -9,6 +9,8 @@ import { best, type ClassName, readModel } from '@ilsvrc/evaluator';
 import { asJpeg, type Guessed, writePanel } from '@ilsvrc/report';
 import { formatBar, formatPercent } from '@ilsvrc/terminal';
 import { examples } from '../examples.ts';
+import { announce } from '../layout.ts';
+import { machineOf, withMachine } from '../machine.ts';
 import { Output, printError } from '../output.ts';
 import { oneOf, whole } from '../parse.ts';
 import type { Verb } from '../verb.ts';
@@ -20,21 +22,22 @@ interface Prediction {
 }
 
 const verb: Verb = (base, { interrupts: { signal } }) =>
-  base
-    .argument('<model>', 'a model file')
-    .argument('<image...>', 'photos, folders of photos, or - for a photo on stdin')
-    .optionsGroup('What:')
-    .option('--top <n>', 'classes shown', whole('--top', 1, 1000), 5)
-    .option(
-      '--views <n>',
-      '10: corners and centre, each mirrored too; 1: the centre',
-      oneOf('--views', ['10', '1']),
-      '10',
-    )
-    .option('--panel <file>', 'draw photos and bars into a PNG')
-    .option('--force', 'replace the PNG if it is there')
-    .optionsGroup('Machine:')
-    .option('--threads <n>', 'compute threads (default: one a core)', whole('--threads', 1, 1024))
+  withMachine(
+    base
+      .argument('<model>', 'a model file')
+      .argument('<image...>', 'photos, folders of photos, or - for a photo on stdin')
+      .optionsGroup('What:')
+      .option('--top <n>', 'classes shown', whole('--top', 1, 1000), 5)
+      .option(
+        '--views <n>',
+        '10: corners and centre, each mirrored too; 1: the centre',
+        oneOf('--views', ['10', '1']),
+        '10',
+      )
+      .option('--panel <file>', 'draw photos and bars into a PNG')
+      .option('--force', 'replace the PNG if it is there')
+      .optionsGroup('Machine:'),
+  )
     .addHelpText(
       'after',
       examples([
@@ -52,10 +55,10 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         net: model.net,
         batch: 10,
         seed: 0,
-        threads: options.threads ?? 0,
-        places: ['cpu'],
+        ...machineOf(options),
         use: 'inference',
       });
+      announce(session.layout, output);
       await session.loadModel(path);
       const predictions: Prediction[] = [];
       const panel: Guessed[] = [];

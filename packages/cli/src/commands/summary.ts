@@ -1,11 +1,8 @@
 /** `ilsvrc summary`: a net in numbers, beside those of the talk where it is the paper's. */
-import { existsSync } from 'node:fs';
-import { presets } from '@ilsvrc/config';
 import { summarize } from '@ilsvrc/engine';
-import { readModel } from '@ilsvrc/evaluator';
 import { formatBytes, formatCount } from '@ilsvrc/terminal';
-import { choosePreset, defaultNet } from '../defaults.ts';
 import { examples } from '../examples.ts';
+import { chooseNet, netArgument } from '../net-choice.ts';
 import { Output } from '../output.ts';
 import { whole } from '../parse.ts';
 import type { Verb } from '../verb.ts';
@@ -27,10 +24,7 @@ const slides = [
 
 const verb: Verb = (base) =>
   base
-    .argument(
-      '[net]',
-      `a preset or a model file; presets: ${Object.keys(presets).join(', ')} (default: ${defaultNet})`,
-    )
+    .argument('[net]', netArgument)
     .optionsGroup('Net:')
     .option('--classes <n>', 'classes of a preset', whole('--classes', 2, 1_000_000), 1000)
     .option('--batch <n>', 'images that the memory is for', whole('--batch', 1, 65536), 128)
@@ -44,11 +38,7 @@ const verb: Verb = (base) =>
     )
     .action(async (given, options) => {
       const output = new Output(options);
-      const name = given ?? defaultNet;
-      const net =
-        name in presets || !existsSync(name)
-          ? choosePreset(name).net(options.classes)
-          : (await readModel(name)).net;
+      const net = await chooseNet(given, options.classes);
       const summary = summarize(net, options.batch);
       if (output.isJson) {
         output.document({ version: 1, net: net.name, ...summary });

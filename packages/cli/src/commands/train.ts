@@ -4,34 +4,35 @@ import { type TrainEvent, train } from '@ilsvrc/trainer';
 import { loadDefaults } from '../defaults.ts';
 import { EpochTable } from '../epoch-table.ts';
 import { examples } from '../examples.ts';
+import { machineOf, withMachine } from '../machine.ts';
 import { Output } from '../output.ts';
-import { devices, oneOf, real, whole } from '../parse.ts';
+import { oneOf, real, whole } from '../parse.ts';
 import { chooseRun } from '../run-choice.ts';
 import type { Verb } from '../verb.ts';
 
 const verb: Verb = (base, { interrupts: { signal } }) =>
-  base
-    .argument('[dataset]', 'a prepared data set (default: that of the config file, or of the newest run)')
-    .optionsGroup('Network:')
-    .option('--net <preset>', 'alexnet, alexnet-64, … (`ilsvrc summary` lists them; default: alexnet)')
-    .option('--seed <n>', 'initial weights, order, augmentation, dropout (default: 0)', whole('--seed', 0))
-    .optionsGroup('Learning (default: what the preset says):')
-    .option('--batch <n>', 'images a step', whole('--batch', 1, 65536))
-    .option('--epochs <n>', 'passes over the training images', whole('--epochs', 1))
-    .option('--lr <rate>', 'learning rate of the first epoch', real('--lr', 0, 1000))
-    .option('--schedule <kind>', 'plateau, step or exp', oneOf('--schedule', ['plateau', 'step', 'exp']))
-    .optionsGroup('Run:')
-    .option('--run <name>', 'folder below runs/ (default: net and data set)')
-    .option('--resume', 'go on from the last checkpoint')
-    .option('--force', 'replace a run of the same name')
-    .option(
-      '--checkpoint-steps <n>',
-      'save after every so many steps (default: every two minutes)',
-      whole('--checkpoint-steps', 1),
-    )
-    .optionsGroup('Machine:')
-    .option('--devices <list>', 'cpu, or cpu,cpu: a pool of threads for each tower', devices, ['cpu'])
-    .option('--threads <n>', 'compute threads (default: one a core)', whole('--threads', 1, 1024))
+  withMachine(
+    base
+      .argument('[dataset]', 'a prepared data set (default: that of the config file, or of the newest run)')
+      .optionsGroup('Network:')
+      .option('--net <preset>', 'alexnet, alexnet-64, … (`ilsvrc summary` lists them; default: alexnet)')
+      .option('--seed <n>', 'initial weights, order, augmentation, dropout (default: 0)', whole('--seed', 0))
+      .optionsGroup('Learning (default: what the preset says):')
+      .option('--batch <n>', 'images a step', whole('--batch', 1, 65536))
+      .option('--epochs <n>', 'passes over the training images', whole('--epochs', 1))
+      .option('--lr <rate>', 'learning rate of the first epoch', real('--lr', 0, 1000))
+      .option('--schedule <kind>', 'plateau, step or exp', oneOf('--schedule', ['plateau', 'step', 'exp']))
+      .optionsGroup('Run:')
+      .option('--run <name>', 'folder below runs/ (default: net and data set)')
+      .option('--resume', 'go on from the last checkpoint')
+      .option('--force', 'replace a run of the same name')
+      .option(
+        '--checkpoint-steps <n>',
+        'save after every so many steps (default: every two minutes)',
+        whole('--checkpoint-steps', 1),
+      )
+      .optionsGroup('Machine:'),
+  )
     .addHelpText(
       'after',
       examples([
@@ -49,8 +50,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         run: join('runs', choice.run),
         resume: options.resume ?? false,
         force: options.force ?? false,
-        places: options.devices,
-        threads: options.threads ?? 0,
+        ...machineOf(options),
         checkpoint:
           options.checkpointSteps === undefined ? { seconds: 120 } : { steps: options.checkpointSteps },
         signal,

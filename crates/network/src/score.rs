@@ -5,7 +5,7 @@
 /// An f32 probability may be zero while its logarithm is an ordinary number, so zeros count as the smallest normal f32:
 /// one image cannot make the loss infinite. It *is* infinite where most labels have probability zero: the net has
 /// diverged though its weights may still be finite. NaN where a probability is.
-pub(crate) fn cross_entropy(probabilities: &[f32], labels: &[u32]) -> f64 {
+pub fn cross_entropy(probabilities: &[f32], labels: &[u32]) -> f64 {
     let classes = probabilities.len() / labels.len();
     let (mut sum, mut zeros) = (0.0, 0);
     for (row, &label) in probabilities.chunks_exact(classes).zip(labels) {
@@ -20,7 +20,7 @@ pub(crate) fn cross_entropy(probabilities: &[f32], labels: &[u32]) -> f64 {
 
 /// How many images have the label as their most likely class. Classes with equal probabilities share the hit, so an
 /// untrained net scores `1 / classes` an image. An image whose probabilities are NaN scores 0.
-pub(crate) fn top1_hits(probabilities: &[f32], labels: &[u32]) -> f64 {
+pub fn top1_hits(probabilities: &[f32], labels: &[u32]) -> f64 {
     let classes = probabilities.len() / labels.len();
     let hit = |(row, &label): (&[f32], &u32)| {
         let own = row[label as usize];

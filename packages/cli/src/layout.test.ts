@@ -1,0 +1,60 @@
+import type { Layout } from '@ilsvrc/engine';
+import { expect, test } from 'vitest';
+import { describeLayout } from './layout.ts';
+
+const layout = (
+  places: [name: string, device: string][],
+  exchange: Layout['exchange'],
+  precision: Layout['precision'],
+): Layout => ({
+  places: places.map(([name, device], tower) => ({
+    name,
+    device,
+    towers: places.length === 1 ? [0, 1] : [tower],
+  })),
+  exchange,
+  precision,
+  notice: null,
+});
+
+const h100 = 'NVIDIA H100 80GB HBM3';
+
+test.each([
+  [layout([['cpu', 'AVX-512, 2 threads']], 'same device', 'f32'), 'cpu: AVX-512, 2 threads'],
+  [
+    layout(
+      [
+        ['cpu', 'AVX-512, 1 thread'],
+        ['cpu', 'AVX-512, 1 thread'],
+      ],
+      'same device',
+      'f32',
+    ),
+    'tower 0 on cpu (AVX-512, 1 thread), tower 1 on cpu',
+  ],
+  [layout([['0', h100]], 'none', 'bf16'), `GPU 0: ${h100}, bf16`],
+  [
+    layout(
+      [
+        ['0', h100],
+        ['1', h100],
+      ],
+      'peer',
+      'bf16',
+    ),
+    `tower 0 on GPU 0 (${h100}), tower 1 on GPU 1, exchange by peer copies, bf16`,
+  ],
+  [
+    layout(
+      [
+        ['0', h100],
+        ['2', 'NVIDIA A100'],
+      ],
+      'host',
+      'tf32',
+    ),
+    `tower 0 on GPU 0 (${h100}), tower 1 on GPU 2 (NVIDIA A100), exchange through the host's memory, tf32`,
+  ],
+])('%#: in words', (given, words) => {
+  expect(describeLayout(given)).toBe(words);
+});

@@ -1,0 +1,39 @@
+/** Where a net computes, in words. */
+import type { Layout, Place } from '@ilsvrc/engine';
+import type { Output } from './output.ts';
+
+/** A place as people call it: `cpu`, or `GPU` and its number. */
+export const placeName = (name: string): string => (name === 'cpu' ? 'cpu' : `GPU ${name}`);
+
+/**
+ * A line such as `cpu: AVX-512, 2 threads` or
+ * `tower 0 on GPU 0 (NVIDIA H100 80GB HBM3), tower 1 on GPU 1, exchange by peer copies, bf16`.
+ */
+export function describeLayout({
+  places,
+  exchange,
+  precision,
+}: Pick<Layout, 'places' | 'exchange' | 'precision'>): string {
+  const parts = [places.length === 1 ? places.map(only).join() : places.map(oneOfTwo).join(', ')];
+  if (exchange === 'peer') parts.push('exchange by peer copies');
+  if (exchange === 'host') parts.push("exchange through the host's memory");
+  // A CPU computes in f32, which goes without saying.
+  if (places.some(({ name }) => name !== 'cpu')) parts.push(precision);
+  return parts.join(', ');
+}
+
+/** Tells those who ask for more where a net computes, and everybody why `auto` did not take a GPU that is there. */
+export function announce(layout: Layout, output: Output): void {
+  output.detail(describeLayout(layout));
+  if (layout.notice !== null) output.say(layout.notice);
+}
+
+function only({ name, device }: Place): string {
+  return `${placeName(name)}: ${device}`;
+}
+
+/** The device is named once where both are of one kind. */
+function oneOfTwo({ name, device, towers }: Place, index: number, all: readonly Place[]): string {
+  const isNamed = all.slice(0, index).some((before) => before.device === device);
+  return `tower ${towers.join()} on ${placeName(name)}${isNamed ? '' : ` (${device})`}`;
+}
