@@ -41,6 +41,16 @@ pub const F32: Tolerance = Tolerance { loss: 5e-6, gradient: 5e-6, change: 1e-5 
 
 /// Three steps of the net of golden `name` (`two-towers` or `alexnet`), towers in `places`.
 pub fn check<B: Backend>(name: &str, backend: B, places: &[usize], tolerance: &Tolerance) {
+    check_steps(name, backend, places, tolerance, STEPS);
+}
+
+/// As [`check`], but only the loss and the gradients of the first step, for backends that round factors: pools that choose
+/// another of two nearly equal positions send later steps elsewhere.
+pub fn check_first_step<B: Backend>(name: &str, backend: B, places: &[usize], tolerance: &Tolerance) {
+    check_steps(name, backend, places, tolerance, 1);
+}
+
+fn check_steps<B: Backend>(name: &str, backend: B, places: &[usize], tolerance: &Tolerance, steps: u64) {
     let golden = Golden::read(name);
     let batch = golden.labels.len();
     // Room for more images than come: the last batch of an epoch is such a one.
@@ -63,7 +73,7 @@ pub fn check<B: Backend>(name: &str, backend: B, places: &[usize], tolerance: &T
         labels: &golden.labels,
     };
     let rule = UpdateRule { rate: golden.rate, momentum: 0.9, decay: 0.0005 };
-    for step in 0..STEPS {
+    for step in 0..steps {
         let pass = Pass { batch, mode: Mode::Train { seed: SEED, step } };
         executor.forward(&input, &pass).unwrap();
         let loss = executor.loss(&golden.labels).unwrap();
@@ -81,6 +91,9 @@ pub fn check<B: Backend>(name: &str, backend: B, places: &[usize], tolerance: &T
             }
         }
         executor.update(&rule).unwrap();
+    }
+    if steps < STEPS {
+        return;
     }
 
     for (tower, number, parameter) in numbered(&towers) {

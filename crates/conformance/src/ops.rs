@@ -13,7 +13,7 @@ const ACTIVATIONS: [Activation; 3] = [Activation::None, Activation::Relu, Activa
 /// The problems: (images, of at most, input side, output side, size, stride, pad, input maps, output maps).
 /// Odd sides, windows that hang over the right border, steps over 1, padding larger than the window needs, one image,
 /// a last partial batch, 3 input maps as in the first layer, numbers of maps on both sides of every vector length.
-const CONVOLUTIONS: [[usize; 9]; 13] = [
+const CONVOLUTIONS: [[usize; 9]; 15] = [
     [1, 1, 1, 1, 1, 1, 0, 1, 1],
     [2, 3, 5, 5, 3, 1, 1, 3, 5],
     [3, 3, 23, 5, 11, 4, 0, 3, 48],
@@ -27,6 +27,8 @@ const CONVOLUTIONS: [[usize; 9]; 13] = [
     [3, 3, 4, 8, 3, 1, 3, 4, 4],
     [2, 2, 27, 27, 5, 1, 2, 5, 6],
     [19, 19, 3, 3, 3, 1, 1, 7, 10],
+    [2, 3, 22, 5, 11, 4, 0, 3, 16],
+    [2, 2, 10, 5, 3, 2, 1, 3, 8],
 ];
 
 /// (images, of at most, inputs, outputs)
@@ -41,7 +43,7 @@ const DENSE: [[usize; 4]; 7] = [
 ];
 
 /// (images, side, output side, size, stride, maps); windows clipped at the border, with gaps between them, touching.
-const POOLS: [[usize; 6]; 7] = [
+const POOLS: [[usize; 6]; 8] = [
     [1, 1, 1, 1, 1, 1],
     [2, 6, 3, 3, 2, 5],
     [1, 7, 3, 3, 2, 16],
@@ -49,6 +51,7 @@ const POOLS: [[usize; 6]; 7] = [
     [2, 7, 3, 2, 3, 4],
     [2, 5, 5, 3, 1, 48],
     [2, 9, 3, 4, 4, 20],
+    [1, 4, 2, 3, 2, 248],
 ];
 
 /// (size, k, alpha, beta)
@@ -149,6 +152,7 @@ pub fn dense_layers<B: Backend>(subjects: &[Subject<B>]) {
 
 /// Pools and normalisations, alone and fused, and their gradients.
 pub fn pools_and_norms<B: Backend>(subjects: &[Subject<B>]) {
+    let mut activations = ACTIVATIONS.into_iter().cycle();
     for [batch, side, out, size, stride, maps] in POOLS {
         let window = Window { input: side, output: out, size, stride, pad: 0 };
         let large = side * side * maps;
@@ -160,19 +164,29 @@ pub fn pools_and_norms<B: Backend>(subjects: &[Subject<B>]) {
             parameters: vec![],
         };
         for kind in [PoolKind::Max, PoolKind::Avg] {
+            let activation = activations.next().expect("a cycle");
             problem.check(subjects, &Op::Pool { kind, window, maps, input, output });
             problem.check(
                 subjects,
-                &Op::PoolGradient { kind, window, maps, input, output_gradient, input_gradient },
+                &Op::PoolGradient { kind, window, maps, input, output_gradient, input_gradient, activation },
             );
         }
         let same = Problem { batch, most: batch, buffers: vec![large; 3], parameters: vec![] };
         for (size, k, alpha, beta) in NORMS {
+            let activation = activations.next().expect("a cycle");
             let norm = Norm { size, k, alpha, beta };
             problem.check(subjects, &Op::LrnPool { norm, window, maps, input, output });
             problem.check(
                 subjects,
-                &Op::LrnPoolGradient { norm, window, maps, input, output_gradient, input_gradient },
+                &Op::LrnPoolGradient {
+                    norm,
+                    window,
+                    maps,
+                    input,
+                    output_gradient,
+                    input_gradient,
+                    activation,
+                },
             );
             let positions = side * side;
             same.check(subjects, &Op::Lrn { norm, positions, maps, input, output });
@@ -268,30 +282,35 @@ pub fn input_loss_and_update<B: Backend>(subjects: &[Subject<B>]) {
 
 /// Two towers that meet. `places` are those that the backends have.
 pub fn exchanges<B: Backend>(subjects: &[Subject<B>], places: &[[usize; 2]]) {
-    let (positions, maps) = (4, 5);
+    for maps in [5, 16] {
+        exchanges_of(subjects, places, 4, maps);
+    }
+}
+
+fn exchanges_of<B: Backend>(subjects: &[Subject<B>], places: &[[usize; 2]], positions: usize, maps: usize) {
     let small = positions * maps;
     let problem = Problem { batch: 3, most: 4, buffers: vec![small, 2 * small], parameters: vec![] };
     let mut plan = problem.plan();
     plan.towers.push(plan.towers[0].clone());
     let (own, all) = (BufferId(0), BufferId(1));
     for gathered in [[Some(all), Some(all)], [Some(all), None]] {
-        let exchanges = [
-            Exchange::Gather { positions, maps, own: vec![own; 2], gathered: gathered.to_vec() },
-            Exchange::GatherGradient {
-                positions,
-                maps,
-                gathered_gradient: gathered.to_vec(),
-                own_gradient: vec![own; 2],
-            },
-        ];
-        for exchange in exchanges {
+        let gather = Exchange::Gather { positions, maps, own: vec![own; 2], gathered: gathered.to_vec() };
+        let gradient = Exchange::GatherGradient {
+            positions,
+            maps,
+            gathered_gradient: gathered.to_vec(),
+            own_gradient: vec![own; 2],
+        };
+        // The last ones read what others wrote and write what others read.
+        let in_a_row = [&gather, &gradient, &gather, &gradient].map(Exchange::clone).to_vec();
+        for exchanges in [vec![gather], vec![gradient], in_a_row] {
             let mut plan = plan.clone();
-            plan.forward = vec![Stage::Exchange(exchange.clone())];
-            let expected = meet(&ReferenceBackend, &problem, &plan, [0, 0], &exchange);
+            plan.forward = exchanges.iter().cloned().map(Stage::Exchange).collect();
+            let expected = meet(&ReferenceBackend, &problem, &plan, [0, 0], &exchanges);
             for subject in subjects {
                 for places in places {
                     subject.begin();
-                    let result = meet(subject.backend, &problem, &plan, *places, &exchange);
+                    let result = meet(subject.backend, &problem, &plan, *places, &exchanges);
                     compare(subject, "exchange", &expected, &result, usize::MAX);
                 }
             }
@@ -304,7 +323,7 @@ fn meet<B: Backend>(
     problem: &Problem,
     plan: &Plan,
     places: [usize; 2],
-    exchange: &Exchange,
+    exchanges: &[Exchange],
 ) -> Vec<Vec<f32>> {
     let mut towers: Vec<B::Tower> = (0..2).map(|t| backend.allocate(plan, t, places[t]).unwrap()).collect();
     for (t, tower) in towers.iter_mut().enumerate() {
@@ -314,6 +333,8 @@ fn meet<B: Backend>(
         }
     }
     let pass = Pass { batch: problem.batch, mode: PASS };
-    backend.exchange(&mut towers, exchange, &pass).unwrap();
+    for exchange in exchanges {
+        backend.exchange(&mut towers, exchange, &pass).unwrap();
+    }
     towers.iter().flat_map(|tower| problem.state(backend, tower)).collect()
 }

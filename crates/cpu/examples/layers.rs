@@ -89,19 +89,38 @@ fn main() {
         [("norm1+pool", 55, 27, 48), ("norm2+pool", 27, 13, 128), ("pool5", 13, 6, 128)]
     {
         let window = Window { input: side, output: out, size: 3, stride: 2, pad: 0 };
-        let (kind, norm) = (PoolKind::Max, NORM);
+        let (kind, norm, activation) = (PoolKind::Max, NORM, Activation::None);
         let (output_gradient, input_gradient) = (output, gradient);
         let ops = if name == "pool5" {
             [
                 ("forward", Op::Pool { kind, window, maps, input, output }),
-                ("gradient", Op::PoolGradient { kind, window, maps, input, output_gradient, input_gradient }),
+                (
+                    "gradient",
+                    Op::PoolGradient {
+                        kind,
+                        window,
+                        maps,
+                        input,
+                        output_gradient,
+                        input_gradient,
+                        activation,
+                    },
+                ),
             ]
         } else {
             [
                 ("forward", Op::LrnPool { norm, window, maps, input, output }),
                 (
                     "gradient",
-                    Op::LrnPoolGradient { norm, window, maps, input, output_gradient, input_gradient },
+                    Op::LrnPoolGradient {
+                        norm,
+                        window,
+                        maps,
+                        input,
+                        output_gradient,
+                        input_gradient,
+                        activation,
+                    },
                 ),
             ]
         };

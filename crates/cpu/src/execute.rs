@@ -136,22 +136,26 @@ pub(crate) fn execute(backend: &CpuBackend, tower: &mut CpuTower, op: &Op, pass:
                 views(arena, [at(input, read(&window, maps))?], [at(output, written(&window, maps))?])?;
             pool::forward(machine, kind, &window, maps, x, y)
         }
-        Op::PoolGradient { kind, window, maps, input, output_gradient, input_gradient } => {
+        Op::PoolGradient { kind, window, maps, input, output_gradient, input_gradient, activation } => {
             let (large, small) = (read(&window, maps), written(&window, maps));
             let ([x, dy], [dx]) =
                 views(arena, [at(input, large)?, at(output_gradient, small)?], [at(input_gradient, large)?])?;
-            pool::backward(machine, kind, &window, maps, x, dy, dx)
+            pool::backward(machine, kind, &window, maps, x, dy, dx)?;
+            elementwise::activation_gradient(machine, activation, x, dx);
+            Ok(())
         }
         Op::LrnPool { norm, window, maps, input, output } => {
             let ([x], [y]) =
                 views(arena, [at(input, read(&window, maps))?], [at(output, written(&window, maps))?])?;
             pool::norm_forward(machine, &norm, &window, maps, x, y)
         }
-        Op::LrnPoolGradient { norm, window, maps, input, output_gradient, input_gradient } => {
+        Op::LrnPoolGradient { norm, window, maps, input, output_gradient, input_gradient, activation } => {
             let (large, small) = (read(&window, maps), written(&window, maps));
             let ([x, dy], [dx]) =
                 views(arena, [at(input, large)?, at(output_gradient, small)?], [at(input_gradient, large)?])?;
-            pool::norm_backward(machine, &norm, &window, maps, x, dy, dx)
+            pool::norm_backward(machine, &norm, &window, maps, x, dy, dx)?;
+            elementwise::activation_gradient(machine, activation, x, dx);
+            Ok(())
         }
         Op::Dropout { elements, rate, layer, buffer } => {
             let values = &mut arena[at(buffer, elements)?];

@@ -40,17 +40,22 @@ int stream_of(void* handle, Stream** out) {
   return OK;
 }
 
-API(cuInit, (unsigned)) {
+// What the first call of a process does, whichever it is.
+static int prepare() {
   static bool prepared = false;
-  if (!prepared) {
-    std::lock_guard<std::recursive_mutex> guard(S().lock);
-    prepared = true;
-    if (S().generation == 1 && !settings_from_environment()) return INVALID_VALUE;
-    cuda_cpu::install_fault_handler([](uintptr_t) { return true; });
-    atexit([] {
-      if (S().set.print && !S().races.empty()) fprintf(stderr, "mock cuda: %zu races\n", S().races.size());
-    });
-  }
+  std::lock_guard<std::recursive_mutex> guard(S().lock);
+  if (prepared) return OK;
+  prepared = true;
+  if (S().generation == 1 && !settings_from_environment()) return INVALID_VALUE;
+  cuda_cpu::install_fault_handler([](uintptr_t) { return true; });
+  atexit([] {
+    if (S().set.print && !S().races.empty()) fprintf(stderr, "mock cuda: %zu races\n", S().races.size());
+  });
+  return OK;
+}
+
+API(cuInit, (unsigned)) {
+  TRY(prepare());
   ENTER;
   if (S().init) return OK;
   if (!S().set.devices) return 100;  // no device
@@ -62,6 +67,7 @@ API(cuInit, (unsigned)) {
   return OK;
 }
 API(cuDriverGetVersion, (int* v)) {
+  TRY(prepare());
   std::lock_guard<std::recursive_mutex> guard(S().lock);
   *v = S().set.version;
   return injected(__func__);

@@ -32,7 +32,8 @@ bool place(std::vector<Copy>& copies, Ptr base, Ptr* end) {
   for (auto& c : copies) {
     c.map_lo = next;
     c.map_hi = next + (c.hi - c.lo + 255 + PAGE) / PAGE * PAGE;
-    c.at = c.map_hi - (c.hi - c.lo);
+    // At the end of its pages, so that what lies behind is caught; in reverse, what lies before.
+    c.at = cuda_cpu::E.order == cuda_cpu::Order::Reverse ? c.map_lo + 255 : c.map_hi - (c.hi - c.lo);
     c.at -= (c.at - c.lo) % 256;  // the alignment of the original
     if (c.map_hi + GAP > base + SPAN) return false;
     if (mprotect((void*)c.map_lo, c.map_hi - c.map_lo, PROT_READ | PROT_WRITE)) return false;

@@ -234,6 +234,8 @@ inline void fiber_entry() {
 #endif
   Fiber* self = cur;
   E.body(E.body_arg);
+  // It would arrive in shared memory that has another use by then.
+  if (!self->copies.empty()) fail("cp.async: the thread ended without waiting for a copy");
   self->state = DONE; E.done++;
   give_way(self, true);
   abort();

@@ -28,4 +28,10 @@ __device__ __forceinline__ float activate(float v, int activation) {
   if (activation == 2) return tanhf(v);
   return v;
 }
+// The derivative of an activation at its output y, times g.
+__device__ __forceinline__ float activate_gradient(float y, float g, int activation) {
+  if (activation == 1) return y > 0.f ? g : 0.f;
+  if (activation == 2) return g * (1.f - y * y);
+  return g;
+}
 }  // namespace element

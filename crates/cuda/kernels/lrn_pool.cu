@@ -2,18 +2,19 @@
 //
 // Formula   b = lrn(x) (lrn.cu);  y[oy, ox] = the first largest b, in row order, of the window from (oy, ox) * stride,
 //           clipped at the right and bottom border. A NaN counts only where the window begins with it.
-//           choice[oy, ox] = wy * pool_size + wx of that b.
-//           gradient: db[iy, ix] = sum of dy over the windows whose choice is (iy, ix), then as in lrn.cu.
+//           choice[oy, ox] = wy * pool_size + wx of that b, which training keeps for the gradient.
+//           gradient: db[iy, ix] = sum of dy over the windows whose choice is (iy, ix), then as in lrn.cu; where x is the
+//           output of an activation, times its derivative.
 // Layout    x, dx [images][input][input][maps]; y, dy, choice [images][output][output][maps], choices 16 bits each.
 //           b is compared in f32, so the choice is the same whatever the elements are stored as.
-// Tiling    size 5, beta 3/4, maps % 8 == 0: a thread takes 8 maps (norm.cuh). lrn_pool and lrn_pool_choice: of an
-//           output position, normalising every value of its window (L1 serves the overlap). lrn_pool_gradient: a block
+// Tiling    size 5, beta 3/4, maps % 8 == 0: a thread takes 8 maps (norm.cuh). lrn_pool: of an output
+//           position, normalising every value of its window (L1 serves the overlap). lrn_pool_gradient: a block
 //           takes a row of an image, a thread 8 maps of a position; h of the 2 maps beyond comes from the neighbouring
 //           lanes, 30 lanes of a warp store. Else a warp takes a position and a thread a map.
-// Cost      for windows of 3x3 with stride 2, per input value: forward 1 + 1/4 elements of traffic (choice: 1 element +
-//           1/2 byte), about 30 FLOP, as b is made 9/4 times, and 27/8 conversions; gradient 2 + 1/4 elements + 1/2 byte
+// Cost      for windows of 3x3 with stride 2, per input value: forward 1 + 1/4 elements of traffic (with choices 1/2 byte
+//           more), about 30 FLOP, as b is made 9/4 times, and 27/8 conversions; gradient 2 + 1/4 elements + 1/2 byte
 //           (9/4 values of dy and of choice from L1), about 35 FLOP, 15/4 + 1 conversions.
-// Grid      lrn_pool, lrn_pool_choice: x = min(ceil(images * output^2 * maps / 8 / 256), 4096) blocks of 256
+// Grid      lrn_pool: x = min(ceil(images * output^2 * maps / 8 / 256), 4096) blocks of 256
 //           lrn_pool_gradient: x = images * input blocks of 128. No dynamic shared memory.
 //           Any smaller number of blocks gives the same result.
 #include "norm.cuh"
@@ -23,8 +24,8 @@ struct Pool {
   int images, input, output, maps, size, stride;
 };
 
-// y, or choice, whichever is given.
-template <bool CHOICE, class E>
+// y and choice, of which either may be null.
+template <class E>
 __device__ __forceinline__ void forward(const E* x, E* y, unsigned short* choice, const Pool p, const Norm n) {
   const int positions = p.images * p.output * p.output;
   if (normalise::narrow(n, p.maps)) {
@@ -48,16 +49,15 @@ __device__ __forceinline__ void forward(const E* x, E* y, unsigned short* choice
           for (int i = 0; i < 8; i++)
             if (here == 0 || b[i] > best[i]) {
               best[i] = b[i];
-              if (CHOICE) index[i] = here;
+              index[i] = here;
             }
         }
       }
       const long long out = (long long)at.row * p.maps + at.vector * 8;
-      if (CHOICE)
+      if (choice)
         *reinterpret_cast<uint4*>(choice + out) = make_uint4(index[0] | index[1] << 16, index[2] | index[3] << 16,
                                                              index[4] | index[5] << 16, index[6] | index[7] << 16);
-      else
-        vec::store<8>(y + out, best);
+      if (y) vec::store<8>(y + out, best);
     }
     return;
   }
@@ -77,10 +77,8 @@ __device__ __forceinline__ void forward(const E* x, E* y, unsigned short* choice
           const float b = element::load(a + map) * normalise::power(normalise::sum(n, a, map, p.maps), n.beta);
           if (here == 0 || b > best) best = b, index = here;
         }
-      if (CHOICE)
-        choice[position * p.maps + map] = (unsigned short)index;
-      else
-        element::store(y + position * p.maps + map, best);
+      if (choice) choice[position * p.maps + map] = (unsigned short)index;
+      if (y) element::store(y + position * p.maps + map, best);
     }
   }
 }
@@ -100,7 +98,7 @@ __device__ __forceinline__ void windows(const Pool& p, int image, int y, int x, 
 
 template <class E>
 __device__ __forceinline__ void gradient(const E* x, const E* dy, const unsigned short* choice, E* dx, const Pool p,
-                                         const Norm n) {
+                                         const Norm n, int activation) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const int lines = p.images * p.input;
   if (normalise::narrow(n, p.maps)) {
@@ -135,6 +133,8 @@ __device__ __forceinline__ void gradient(const E* x, const E* dy, const unsigned
           });
         }
         normalise::gradient(n, v, db, at.vector == 0, at.vector == vectors - 1, da);
+#pragma unroll
+        for (int i = 0; i < 8; i++) da[i] = element::activate_gradient(v[i + 2], da[i], activation);
         if (inside && lane > 0 && lane < 31) vec::store<8>(dx + here + map, da);
       }
     }
@@ -144,58 +144,47 @@ __device__ __forceinline__ void gradient(const E* x, const E* dy, const unsigned
     const int image = line / p.input, iy = line - image * p.input;
     for (int ix = warp; ix < p.input; ix += warps) {
       const long long here = ((long long)line * p.input + ix) * p.maps;
-      for (int map = lane; map < p.maps; map += 32)
-        element::store(dx + here + map, normalise::gradient(n, x + here, map, p.maps, [&](int m) {
+      for (int map = lane; map < p.maps; map += 32) {
+        const float da = normalise::gradient(n, x + here, map, p.maps, [&](int m) {
           float sum = 0.f;
           windows(p, image, iy, ix, [&](long long out, unsigned index) {
             if (choice[out + m] == index) sum += element::load(dy + out + m);
           });
           return sum;
-        }));
+        });
+        element::store(dx + here + map,
+                       element::activate_gradient(element::load(x + here + map), da, activation));
+      }
     }
   }
 }
 }  // namespace lrn_pool_detail
 
-// extents: x = (long long)images * input * input * maps; y = (long long)images * output * output * maps
-extern "C" __global__ void __launch_bounds__(256) lrn_pool_bf16(
-    const tile::bf16* x, tile::bf16* y, int images, int input, int output, int maps, int pool_size, int pool_stride,
-    int size, float k, float alpha, float beta) {
-  lrn_pool_detail::forward<false>(x, y, nullptr, {images, input, output, maps, pool_size, pool_stride},
-                                  {size, k, alpha, beta});
-}
-// extents: x = (long long)images * input * input * maps; y = (long long)images * output * output * maps
-extern "C" __global__ void __launch_bounds__(256) lrn_pool_f32(
-    const float* x, float* y, int images, int input, int output, int maps, int pool_size, int pool_stride, int size,
-    float k, float alpha, float beta) {
-  lrn_pool_detail::forward<false>(x, y, nullptr, {images, input, output, maps, pool_size, pool_stride},
-                                  {size, k, alpha, beta});
-}
-// extents: x = (long long)images * input * input * maps; choice = (long long)images * output * output * maps
-extern "C" __global__ void __launch_bounds__(256) lrn_pool_choice_bf16(
-    const tile::bf16* x, unsigned short* choice, int images, int input, int output, int maps, int pool_size,
+// extents: x = (long long)images * input * input * maps; y = (long long)images * output * output * maps; choice = (long long)images * output * output * maps
+extern "C" __global__ void __launch_bounds__(256, 3) lrn_pool_bf16(
+    const tile::bf16* x, tile::bf16* y, unsigned short* choice, int images, int input, int output, int maps, int pool_size,
     int pool_stride, int size, float k, float alpha, float beta) {
-  lrn_pool_detail::forward<true>(x, (tile::bf16*)nullptr, choice,
-                                 {images, input, output, maps, pool_size, pool_stride}, {size, k, alpha, beta});
+  lrn_pool_detail::forward(x, y, choice, {images, input, output, maps, pool_size, pool_stride},
+                           {size, k, alpha, beta});
 }
-// extents: x = (long long)images * input * input * maps; choice = (long long)images * output * output * maps
-extern "C" __global__ void __launch_bounds__(256) lrn_pool_choice_f32(
-    const float* x, unsigned short* choice, int images, int input, int output, int maps, int pool_size,
+// extents: x = (long long)images * input * input * maps; y = (long long)images * output * output * maps; choice = (long long)images * output * output * maps
+extern "C" __global__ void __launch_bounds__(256, 3) lrn_pool_f32(
+    const float* x, float* y, unsigned short* choice, int images, int input, int output, int maps, int pool_size,
     int pool_stride, int size, float k, float alpha, float beta) {
-  lrn_pool_detail::forward<true>(x, (float*)nullptr, choice,
-                                 {images, input, output, maps, pool_size, pool_stride}, {size, k, alpha, beta});
+  lrn_pool_detail::forward(x, y, choice, {images, input, output, maps, pool_size, pool_stride},
+                           {size, k, alpha, beta});
 }
 // extents: x = (long long)images * input * input * maps; dy = (long long)images * output * output * maps; choice = (long long)images * output * output * maps; dx = (long long)images * input * input * maps
 extern "C" __global__ void __launch_bounds__(128, 8) lrn_pool_gradient_bf16(
-    const tile::bf16* x, const tile::bf16* dy, const unsigned short* choice, tile::bf16* dx, int images, int input,
-    int output, int maps, int pool_size, int pool_stride, int size, float k, float alpha, float beta) {
+    const tile::bf16* x, const tile::bf16* dy, const unsigned short* choice, tile::bf16* dx, int images, int input, int output, int maps,
+    int pool_size, int pool_stride, int size, float k, float alpha, float beta, int activation) {
   lrn_pool_detail::gradient(x, dy, choice, dx, {images, input, output, maps, pool_size, pool_stride},
-                            {size, k, alpha, beta});
+                            {size, k, alpha, beta}, activation);
 }
 // extents: x = (long long)images * input * input * maps; dy = (long long)images * output * output * maps; choice = (long long)images * output * output * maps; dx = (long long)images * input * input * maps
 extern "C" __global__ void __launch_bounds__(128, 8) lrn_pool_gradient_f32(
-    const float* x, const float* dy, const unsigned short* choice, float* dx, int images, int input, int output,
-    int maps, int pool_size, int pool_stride, int size, float k, float alpha, float beta) {
+    const float* x, const float* dy, const unsigned short* choice, float* dx, int images, int input, int output, int maps,
+    int pool_size, int pool_stride, int size, float k, float alpha, float beta, int activation) {
   lrn_pool_detail::gradient(x, dy, choice, dx, {images, input, output, maps, pool_size, pool_stride},
-                            {size, k, alpha, beta});
+                            {size, k, alpha, beta}, activation);
 }

@@ -2,7 +2,8 @@
 //
 // Formula   max: y[oy, ox] = the first largest x, in row order, of the window from (oy, ox) * stride; a NaN counts only
 //           where the window begins with it. avg: the mean over the positions of the window inside the image.
-//           gradients: the first largest gets all of dy; every position of the window gets dy / positions.
+//           gradients: the first largest gets all of dy; every position of the window gets dy / positions; where x is the
+//           output of an activation, times its derivative.
 // Layout    x, dx [images][input][input][maps]; y, dy [images][output][output][maps].
 // Tiling    a thread takes 8 maps (maps % 8 == 0), or one, of a position: of the output forward; of the input backward,
 //           where it visits the windows that hold it and, for the maximum, searches each again.
@@ -50,9 +51,9 @@ __device__ __forceinline__ void forward(const E* x, E* y, const Pool p) {
   }
 }
 
-// x is read for the maximum only.
+// x is read for the maximum and for an activation.
 template <int V, bool MAX, class E>
-__device__ __forceinline__ void gradient(const E* x, const E* dy, E* dx, const Pool p) {
+__device__ __forceinline__ void gradient(const E* x, const E* dy, E* dx, const Pool p, int activation) {
   const int positions = p.images * p.input * p.input;
   for (vec::Walk at(p.maps / V); at.inside(positions); at.next()) {
     const vec::Place o(at.row, p.input);
@@ -95,7 +96,14 @@ __device__ __forceinline__ void gradient(const E* x, const E* dy, E* dx, const P
           for (int i = 0; i < V; i++) sum[i] += d[i] * share;
         }
       }
-    vec::store<V>(dx + (long long)at.row * p.maps + at.vector * V, sum);
+    const long long here = (long long)at.row * p.maps + at.vector * V;
+    if (activation) {
+      float v[V];
+      vec::load<V>(x + here, v);
+#pragma unroll
+      for (int i = 0; i < V; i++) sum[i] = element::activate_gradient(v[i], sum[i], activation);
+    }
+    vec::store<V>(dx + here, sum);
   }
 }
 
@@ -104,8 +112,8 @@ __device__ __forceinline__ void forward(const E* x, E* y, const Pool p) {
   p.maps % 8 == 0 ? forward<8, MAX>(x, y, p) : forward<1, MAX>(x, y, p);
 }
 template <bool MAX, class E>
-__device__ __forceinline__ void gradient(const E* x, const E* dy, E* dx, const Pool p) {
-  p.maps % 8 == 0 ? gradient<8, MAX>(x, dy, dx, p) : gradient<1, MAX>(x, dy, dx, p);
+__device__ __forceinline__ void gradient(const E* x, const E* dy, E* dx, const Pool p, int activation) {
+  p.maps % 8 == 0 ? gradient<8, MAX>(x, dy, dx, p, activation) : gradient<1, MAX>(x, dy, dx, p, activation);
 }
 }  // namespace pool_detail
 
@@ -131,22 +139,25 @@ extern "C" __global__ void __launch_bounds__(256) avg_pool_f32(
 }
 // extents: x = (long long)images * input * input * maps; dy = (long long)images * output * output * maps; dx = (long long)images * input * input * maps
 extern "C" __global__ void __launch_bounds__(256, 3) max_pool_gradient_bf16(
-    const tile::bf16* x, const tile::bf16* dy, tile::bf16* dx, int images, int input, int output, int maps, int size,
-    int stride) {
-  pool_detail::gradient<true>(x, dy, dx, {images, input, output, maps, size, stride});
+    const tile::bf16* x, const tile::bf16* dy, tile::bf16* dx, int images, int input, int output, int maps, int size, int stride,
+    int activation) {
+  pool_detail::gradient<true>(x, dy, dx, {images, input, output, maps, size, stride}, activation);
 }
 // extents: x = (long long)images * input * input * maps; dy = (long long)images * output * output * maps; dx = (long long)images * input * input * maps
 extern "C" __global__ void __launch_bounds__(256, 3) max_pool_gradient_f32(
-    const float* x, const float* dy, float* dx, int images, int input, int output, int maps, int size, int stride) {
-  pool_detail::gradient<true>(x, dy, dx, {images, input, output, maps, size, stride});
+    const float* x, const float* dy, float* dx, int images, int input, int output, int maps, int size, int stride,
+    int activation) {
+  pool_detail::gradient<true>(x, dy, dx, {images, input, output, maps, size, stride}, activation);
 }
-// extents: dy = (long long)images * output * output * maps; dx = (long long)images * input * input * maps
+// extents: x = (long long)images * input * input * maps; dy = (long long)images * output * output * maps; dx = (long long)images * input * input * maps
 extern "C" __global__ void __launch_bounds__(256) avg_pool_gradient_bf16(
-    const tile::bf16* dy, tile::bf16* dx, int images, int input, int output, int maps, int size, int stride) {
-  pool_detail::gradient<false>((const tile::bf16*)nullptr, dy, dx, {images, input, output, maps, size, stride});
+    const tile::bf16* x, const tile::bf16* dy, tile::bf16* dx, int images, int input, int output, int maps, int size, int stride,
+    int activation) {
+  pool_detail::gradient<false>(x, dy, dx, {images, input, output, maps, size, stride}, activation);
 }
-// extents: dy = (long long)images * output * output * maps; dx = (long long)images * input * input * maps
+// extents: x = (long long)images * input * input * maps; dy = (long long)images * output * output * maps; dx = (long long)images * input * input * maps
 extern "C" __global__ void __launch_bounds__(256) avg_pool_gradient_f32(
-    const float* dy, float* dx, int images, int input, int output, int maps, int size, int stride) {
-  pool_detail::gradient<false>((const float*)nullptr, dy, dx, {images, input, output, maps, size, stride});
+    const float* x, const float* dy, float* dx, int images, int input, int output, int maps, int size, int stride,
+    int activation) {
+  pool_detail::gradient<false>(x, dy, dx, {images, input, output, maps, size, stride}, activation);
 }

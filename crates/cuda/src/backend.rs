@@ -1,6 +1,6 @@
 //! The backend: GPUs as places, and the towers' memory on them.
 
-use crate::driver::guarded;
+use crate::driver::{PinnedMemory, guarded};
 use crate::exchange::exchange;
 use crate::gpu::Gpu;
 use crate::launch::{run, update_all};
@@ -11,8 +11,10 @@ use crate::step;
 use crate::tower::CudaTower;
 use ilsvrc_diagnostics::{Error, INTERNAL, OUT_OF_MEMORY, Result};
 use ilsvrc_network::{
-    Backend, BufferId, Exchange, Input, Net, Op, Outcome, ParamId, Pass, Plan, Slot, Step, UpdateRule,
+    Backend, BufferId, Exchange, Input, Net, NewMemory, Op, Outcome, ParamId, Pass, Plan, Slot, Step,
+    UpdateRule,
 };
+use std::ops::DerefMut;
 use std::sync::{Arc, PoisonError};
 
 /// Executes plans on NVIDIA GPUs. Each place is a GPU; two places may be the same one.
@@ -72,6 +74,14 @@ impl Backend for CudaBackend {
     type Tower = CudaTower;
 
     const QUEUES: bool = true;
+
+    fn host_memory(&self) -> NewMemory {
+        let context = self.places[0].context.clone();
+        Arc::new(move |bytes| {
+            guarded(|| Ok(Box::new(PinnedMemory::new(&context, bytes, "batches")?)))
+                .map(|memory| memory as Box<dyn DerefMut<Target = [u8]> + Send + Sync>)
+        })
+    }
 
     fn allocate(&self, plan: &Plan, tower: usize, place: usize) -> Result<CudaTower> {
         let (Some(gpu), true) = (self.places.get(place), tower < plan.towers.len()) else {

@@ -8,6 +8,7 @@ use cudarc::driver::{DriverError, result, sys};
 use ilsvrc_diagnostics::{DEVICE_UNUSABLE, DRIVER_ABSENT, DRIVER_TOO_OLD, Error, Result};
 use std::ffi::{CString, c_void};
 use std::mem::MaybeUninit;
+use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -230,9 +231,10 @@ impl Stream {
             .when("copy between GPUs")
     }
 
-    /// Copies pinned memory to the GPU; it must stay as it is until the copy is done.
+    /// Copies from the host to the GPU. Pinned memory must stay as it is until the copy is done; from other memory the
+    /// driver takes a copy of its own first.
     pub(crate) fn upload(&self, to: u64, from: &[u8]) -> Result<()> {
-        // SAFETY: as for `copy`; the host's side is a live slice of pinned memory that callers keep unchanged.
+        // SAFETY: as for `copy`; the host's side is a live slice that callers keep unchanged.
         unsafe { result::memcpy_htod_async(to, from, self.raw) }.when("copy to the GPU")
     }
 
@@ -436,13 +438,19 @@ impl PinnedMemory {
         unsafe { start.write_bytes(0, bytes) };
         Ok(Self { start, bytes, context: context.clone() })
     }
+}
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+impl Deref for PinnedMemory {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
         // SAFETY: `bytes` initialised bytes that this block owns. While the GPU writes them nobody looks.
         unsafe { std::slice::from_raw_parts(self.start, self.bytes) }
     }
+}
 
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+impl DerefMut for PinnedMemory {
+    fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above, and `&mut self` is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.start, self.bytes) }
     }

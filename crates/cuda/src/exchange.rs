@@ -91,6 +91,7 @@ impl Meeting {
                 tower.order.add(range, false, &done);
             }
         }
+        take_back(towers, produced);
         Ok(())
     }
 
@@ -130,6 +131,7 @@ impl Meeting {
                 towers[t].order.add(range, false, &done);
             }
         }
+        take_back(towers, produced);
         Ok(())
     }
 
@@ -170,12 +172,15 @@ impl Meeting {
         tower.exchange.wait(&produced[t])?;
         if let Some(collected) = tower.post.collected.take() {
             tower.exchange.wait(&collected)?;
+            towers[u].order.take_back(collected);
         }
+        let tower = &mut towers[t];
         self.add(tower, [there, Share::default()], tower.post.outgoing.at)?;
         let packed = tower.order.event(&tower.gpu.context)?;
         tower.exchange.record(&packed)?;
         let outgoing = tower.post.outgoing.at;
         let at = self.fetch(towers, (t, outgoing), u, &packed)?;
+        towers[t].order.take_back(packed);
         let tower = &mut towers[u];
         let collected = tower.order.event(&tower.gpu.context)?;
         tower.exchange.record(&collected)?;
@@ -216,17 +221,18 @@ pub(crate) fn transfer(
     }
     let source = &mut towers[u];
     source.exchange.wait(ready)?;
-    if let Some(delivered) = source.post.delivered.take() {
-        source.exchange.wait(&delivered)?;
-    }
+    let delivered = source.post.delivered.take();
+    delivered.iter().try_for_each(|delivered| source.exchange.wait(delivered))?;
     let none = || Error::new(INTERNAL, "no host memory for the exchange was planned");
     let host = source.post.host.as_mut().ok_or_else(none)?;
-    source.exchange.download(&mut host.bytes_mut()[..bytes], from)?;
+    source.exchange.download(&mut host[..bytes], from)?;
     let arrived = source.order.event(&source.gpu.context)?;
     source.exchange.record(&arrived)?;
+    delivered.into_iter().for_each(|delivered| towers[t].order.take_back(delivered));
     towers[t].exchange.wait(&arrived)?;
+    towers[u].order.take_back(arrived);
     let host = towers[u].post.host.as_ref().ok_or_else(none)?;
-    towers[t].exchange.upload(to, &host.bytes()[..bytes])?;
+    towers[t].exchange.upload(to, &host[..bytes])?;
     let target = &mut towers[t];
     let delivered = target.order.event(&target.gpu.context)?;
     target.exchange.record(&delivered)?;
@@ -249,4 +255,11 @@ fn produced(towers: &mut [CudaTower]) -> Result<Vec<Arc<Event>>> {
             Ok(event)
         })
         .collect()
+}
+
+/// Events are used again rather than destroyed: a step that is recorded should create nothing but its graph.
+fn take_back(towers: &mut [CudaTower], produced: Vec<Arc<Event>>) {
+    for (tower, event) in towers.iter_mut().zip(produced) {
+        tower.order.take_back(event);
+    }
 }

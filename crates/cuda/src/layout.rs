@@ -43,6 +43,9 @@ pub(crate) struct TowerLayout {
     pub(crate) paddings: Vec<Padding>,
     /// Whether the gradient of a parameter is kept: that of a dense layer's weights goes straight into the learning rule.
     pub(crate) keeps_gradient: Vec<bool>,
+    /// Where each normalised pool of the forward pass leaves its choices for the backward pass: its input, and the first
+    /// byte in their region.
+    choices: Vec<(BufferId, usize)>,
     pub(crate) training: bool,
     pub(crate) batch: usize,
     pub(crate) bytes: TowerBytes,
@@ -54,6 +57,10 @@ pub(crate) struct TowerBytes {
     pub(crate) arena: usize,
     pub(crate) exact: usize,
     pub(crate) image: usize,
+    /// Which position each normalised pool took.
+    pub(crate) choices: usize,
+    /// Of each of the labels, losses and hits of a batch.
+    pub(crate) scores: usize,
     /// Values, velocities, gradients and working copies.
     pub(crate) parameters: usize,
     pub(crate) workspace: usize,
@@ -99,7 +106,9 @@ impl TowerLayout {
         let training = !plan.backward.is_empty();
         let paddings = paddings(plan_tower, &ops, image);
         let keeps_gradient = keeps_gradient(plan_tower, &ops);
-        let layout = Self { buffers, paddings, keeps_gradient, training, batch: plan.batch, bytes };
+        bytes.scores = (plan.batch * size_of::<f32>()).next_multiple_of(ALIGNMENT);
+        let choices = choices(&ops, plan.batch, &mut bytes.choices);
+        let layout = Self { buffers, paddings, keeps_gradient, choices, training, batch: plan.batch, bytes };
         let parameters = (0..plan_tower.parameters.len())
             .map(|index| layout.parameter_bytes(plan_tower, ParamId(index), precision).iter().sum::<usize>())
             .sum();
@@ -137,6 +146,11 @@ impl TowerLayout {
     pub(crate) fn has_copy(&self, plan: &TowerPlan, id: ParamId, precision: Precision) -> bool {
         let bias = plan.parameters[id.0].bias;
         !bias && (precision == Precision::Bf16 || !self.paddings[id.0].is_none())
+    }
+
+    /// First byte of the choices of the normalised pool that reads `input`, where they are kept.
+    pub(crate) fn choice(&self, input: BufferId) -> Option<usize> {
+        self.choices.iter().find(|(id, _)| *id == input).map(|(_, offset)| *offset)
     }
 
     pub(crate) fn place(&self, id: BufferId) -> Option<&Place> {
@@ -197,6 +211,21 @@ fn exact_buffers(ops: &[&Op]) -> Vec<BufferId> {
         _ => Vec::new(),
     };
     ops.iter().flat_map(of).collect()
+}
+
+/// Places for the choices of normalised pools whose gradient is in the plan; `bytes` grows by what they take.
+fn choices(ops: &[&Op], batch: usize, bytes: &mut usize) -> Vec<(BufferId, usize)> {
+    let mut choices = Vec::new();
+    for op in ops {
+        let Op::LrnPool { window, maps, input, .. } = op else { continue };
+        let wanted = |op: &&&Op| matches!(op, Op::LrnPoolGradient { input: read, .. } if read == input);
+        if ops.iter().any(|op| wanted(&op)) {
+            choices.push((*input, *bytes));
+            let elements = batch * window.output * window.output * maps;
+            *bytes += (elements * size_of::<u16>()).next_multiple_of(ALIGNMENT);
+        }
+    }
+    choices
 }
 
 /// The padding of each parameter's rows.

@@ -42,7 +42,7 @@ pub fn memory(plan: &Plan, places: &[usize], precision: Precision) -> Vec<(usize
         });
         let memory = &mut gpus[index].1;
         memory.parameters += bytes.parameters;
-        memory.activations += bytes.arena + bytes.exact + bytes.image;
+        memory.activations += bytes.arena + bytes.exact + bytes.image + bytes.choices + 3 * bytes.scores;
         memory.workspace += bytes.workspace;
         memory.exchange += if apart { 2 * bytes.exchange } else { 0 };
     }
@@ -76,7 +76,9 @@ pub fn largest_batch(
 /// `error` with what the plan needs, what the GPU has, and what would fit.
 pub(crate) fn does_not_fit(plan: &Plan, gpus: &[Arc<Gpu>], place: usize, error: Error) -> Error {
     let gpu = &gpus[place];
-    let Ok((_, total)) = gpu.context.memory() else { return error };
+    let (Ok((_, total)), Ok(available)) = (gpu.context.memory(), gpu.context.available()) else {
+        return error;
+    };
     let ordinals: Vec<usize> =
         (0..plan.towers.len()).map(|tower| gpus[tower % gpus.len()].context.ordinal).collect();
     let needed = memory(plan, &ordinals, gpu.precision)
@@ -87,7 +89,7 @@ pub(crate) fn does_not_fit(plan: &Plan, gpus: &[Arc<Gpu>], place: usize, error: 
     let free: Vec<(usize, usize)> =
         gpus.iter().map(|gpu| (gpu.context.ordinal, gpu.context.available().unwrap_or(0))).collect();
     let fits = largest_batch(&plan.net, use_, &ordinals, gpu.precision, &free, plan.batch);
-    let megabytes = |bytes: usize| bytes.div_ceil(1 << 20);
+    let megabytes = |bytes: usize| bytes.div_ceil(1_000_000);
     let hint = match fits {
         0 => {
             "no batch fits: use a smaller net, or stop what else uses the GPU (`nvidia-smi` lists it)".into()
@@ -103,6 +105,6 @@ pub(crate) fn does_not_fit(plan: &Plan, gpus: &[Arc<Gpu>], place: usize, error: 
             megabytes(needed)
         ),
     )
-    .info(format!("of its {} MB others use a part; {}", megabytes(total), error.message))
+    .info(format!("{} of its {} MB are free; {}", megabytes(available), megabytes(total), error.message))
     .hint(hint)
 }

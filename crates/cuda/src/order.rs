@@ -53,6 +53,11 @@ impl Order {
         self.pending.push(Pending { range, writes, done: done.clone() });
     }
 
+    /// Takes back an event of [`Order::event`] for which all waits have been queued: a later record does not touch them.
+    pub(crate) fn take_back(&mut self, event: Arc<Event>) {
+        self.free.push(event);
+    }
+
     /// Forgets everything: all streams have been waited for.
     pub(crate) fn clear(&mut self) {
         self.pending.clear();

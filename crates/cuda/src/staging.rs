@@ -1,6 +1,7 @@
-//! How batches come to a GPU: the host fills one of two pinned blocks while the copy of the other may still be under way;
-//! one block on the GPU receives them on the copy stream. It is free again when the towers' load kernels have read it,
-//! at the very beginning of a step, so the next batch travels while the step is computed.
+//! How batches come to a GPU: on the copy stream, from where the caller has them; in the loader's case that is pinned
+//! memory, into which images were decoded (`Backend::host_memory`). One block on the GPU receives them. It is free again when
+//! the towers' load kernels have read it, at the very beginning of a step, so the next batch travels while the step is
+//! computed.
 
 use crate::driver::{DeviceMemory, Event, PinnedMemory, Stream};
 use ilsvrc_diagnostics::{Error, INTERNAL, Result};
@@ -43,13 +44,12 @@ pub(crate) struct Staged {
     pub(crate) mean: u64,
 }
 
-/// The blocks of one GPU.
+/// Where batches arrive on one GPU.
 #[derive(Debug)]
 pub(crate) struct Staging {
     parts: Parts,
-    slots: [Slot; 2],
-    /// The slot of the next batch.
-    next: usize,
+    /// Views and labels on their way.
+    header: PinnedMemory,
     device: DeviceMemory,
     mean: DeviceMemory,
     /// What `mean` holds.
@@ -59,28 +59,14 @@ pub(crate) struct Staging {
     read: Vec<Arc<Event>>,
 }
 
-#[derive(Debug)]
-struct Slot {
-    pinned: PinnedMemory,
-    /// The copy from here is done.
-    copied: Event,
-}
-
 impl Staging {
     pub(crate) fn new(copy: &Stream, plan: &Plan) -> Result<Self> {
         let context = copy.context();
         let parts = Parts::new(plan.batch, plan.net.image);
-        let slot = || -> Result<Slot> {
-            Ok(Slot {
-                pinned: PinnedMemory::new(context, parts.bytes, "batches")?,
-                copied: Event::new(context)?,
-            })
-        };
         let mean = plan.net.image * plan.net.image * 3 * size_of::<f32>();
         Ok(Self {
             parts,
-            slots: [slot()?, slot()?],
-            next: 0,
+            header: PinnedMemory::new(context, parts.pixels, "batches")?,
             device: DeviceMemory::zeroed(context, parts.bytes, "batches")?,
             mean: DeviceMemory::zeroed(context, mean, "the mean image")?,
             mean_image: Vec::new(),
@@ -89,24 +75,18 @@ impl Staging {
         })
     }
 
-    /// Starts to bring a batch. The input is no longer needed when this returns.
+    /// Starts to bring a batch. The input must stay as it is until [`Staging::arrived`].
     pub(crate) fn bring(&mut self, copy: &Stream, input: &Input) -> Result<()> {
         let Parts { labels, pixels, bytes } = self.parts;
         if pixels + input.pixels.len() > bytes || size_of_val(input.mean) > self.mean.bytes {
             return Err(Error::new(INTERNAL, "a batch is larger than the plan said"));
         }
-        let slot = &mut self.slots[self.next];
-        self.next = 1 - self.next;
-        slot.copied.synchronize()?;
-        let block = slot.pinned.bytes_mut();
-        for (bytes, view) in block.chunks_exact_mut(VIEW_BYTES).zip(input.views) {
+        for (bytes, view) in self.header.chunks_exact_mut(VIEW_BYTES).zip(input.views) {
             write_view(bytes, view);
         }
-        for (bytes, label) in block[labels..].chunks_exact_mut(size_of::<u32>()).zip(input.labels) {
+        for (bytes, label) in self.header[labels..].chunks_exact_mut(size_of::<u32>()).zip(input.labels) {
             bytes.copy_from_slice(&label.to_ne_bytes());
         }
-        block[pixels..][..input.pixels.len()].copy_from_slice(input.pixels);
-
         for event in self.read.drain(..) {
             copy.wait(&event)?;
         }
@@ -117,9 +97,14 @@ impl Staging {
             self.mean.write(0, &bytes)?;
             self.mean_image = input.mean.to_vec();
         }
-        copy.upload(self.device.at, &slot.pinned.bytes()[..pixels + input.pixels.len()])?;
-        copy.record(&slot.copied)?;
+        copy.upload(self.device.at, &self.header)?;
+        copy.upload(self.device.at + pixels as u64, input.pixels)?;
         copy.record(&self.copied)
+    }
+
+    /// Blocks until the batch has been read.
+    pub(crate) fn arrived(&self) -> Result<()> {
+        self.copied.synchronize()
     }
 
     /// Makes a tower's stream wait for the batch.

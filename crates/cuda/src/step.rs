@@ -7,6 +7,7 @@ use crate::driver::{Event, Graph, PinnedMemory};
 use crate::exchange::{exchange, transfer};
 use crate::gpu::launch;
 use crate::launch::{Learn, THREADS, element, run_with, update_all};
+use crate::staging::Staging;
 use crate::tower::{CudaTower, State};
 use ilsvrc_diagnostics::{Error, INTERNAL, Result};
 use ilsvrc_network::{Input, Net, Outcome, Pass, Plan, Stage, Step};
@@ -55,9 +56,9 @@ pub(crate) fn begin(backend: &CudaBackend, step: Step<CudaTower>) -> Result<()> 
     let number = steps.next;
     steps.next = (number + 1) % MOST_UNDER_WAY;
     let state = State::default().with_pass(pass).with_rule(rule);
-    steps.slots[number].pinned.bytes_mut()[..State::BYTES].copy_from_slice(&state.to_bytes());
+    steps.slots[number].pinned[..State::BYTES].copy_from_slice(&state.to_bytes());
     for index in 0..towers.len() {
-        let bytes = &towers[0].steps.slots[number].pinned.bytes()[..State::BYTES];
+        let bytes = &towers[0].steps.slots[number].pinned[..State::BYTES];
         let tower = &towers[index];
         tower.compute.upload(tower.state.at, bytes)?;
         towers[index].state_now = state;
@@ -80,7 +81,7 @@ pub(crate) fn begin(backend: &CudaBackend, step: Step<CudaTower>) -> Result<()> 
     compute.record(&slot.begun)?;
     let (_, graph) = steps.graphs.iter().find(|(images, _)| *images == pass.batch).expect("recorded above");
     compute.launch_graph(graph)?;
-    compute.download(&mut slot.pinned.bytes_mut()[OUTCOME..][..OUTCOME_BYTES], outcome)?;
+    compute.download(&mut slot.pinned[OUTCOME..][..OUTCOME_BYTES], outcome)?;
     compute.record(&slot.done)?;
     let done = slot.done.clone();
     steps.under_way.push_back(UnderWay { slot: number, load_seconds });
@@ -95,7 +96,7 @@ pub(crate) fn end(towers: &mut [CudaTower]) -> Result<Outcome> {
     let slot = &steps.slots[slot];
     slot.done.synchronize()?;
     let float = |index: usize| {
-        let bytes = &slot.pinned.bytes()[OUTCOME + 4 * index..][..4];
+        let bytes = &slot.pinned[OUTCOME + 4 * index..][..4];
         f64::from(f32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     };
     Ok(Outcome {
@@ -113,7 +114,7 @@ pub(crate) fn load(towers: &mut [CudaTower], net: &Net, input: &Input) -> Result
         let mut staging = gpu.staging.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let staging =
             staging.as_mut().ok_or_else(|| Error::new(INTERNAL, "no memory for batches was planned"))?;
-        if !towers[..index].iter().any(|other| Arc::ptr_eq(&other.gpu, &gpu)) {
+        if !shared(towers, index) {
             staging.bring(&gpu.copy, input)?;
         }
         let tower = &mut towers[index];
@@ -147,7 +148,17 @@ pub(crate) fn load(towers: &mut [CudaTower], net: &Net, input: &Input) -> Result
         tower.compute.record(&tower.loaded)?;
         staging.release(&tower.loaded);
     }
+    // The GPUs read the caller's memory. They compute an earlier step meanwhile.
+    for index in 0..towers.len() {
+        let staging = towers[index].gpu.staging.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        staging.iter().filter(|_| !shared(towers, index)).try_for_each(Staging::arrived)?;
+    }
     Ok(())
+}
+
+/// Whether an earlier tower lives on the same GPU.
+fn shared(towers: &[CudaTower], index: usize) -> bool {
+    towers[..index].iter().any(|other| Arc::ptr_eq(&other.gpu, &towers[index].gpu))
 }
 
 /// Makes the slots, and ends a step that nobody asked for.
@@ -174,6 +185,7 @@ fn join(towers: &mut [CudaTower]) -> Result<()> {
         let event = tower.order.event(&tower.gpu.context)?;
         tower.compute.record(&event)?;
         first[0].compute.wait(&event)?;
+        tower.order.take_back(event);
     }
     Ok(())
 }
@@ -256,5 +268,6 @@ fn judge(backend: &CudaBackend, towers: &mut [CudaTower], pass: &Pass) -> Result
         tower.exchange.record(&told)?;
         tower.order.add(to..to + bytes as u64, true, &told);
     }
+    towers[0].order.take_back(judged);
     Ok(())
 }

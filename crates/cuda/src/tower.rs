@@ -87,6 +87,7 @@ pub struct CudaTower {
     arena: DeviceMemory,
     exact: DeviceMemory,
     image: DeviceMemory,
+    choices: DeviceMemory,
     parameters: Vec<Tensors>,
     workspace: DeviceMemory,
     pub(crate) post: Post,
@@ -126,7 +127,6 @@ impl CudaTower {
         let parameters = (0..tower_plan.parameters.len()).map(tensors).collect::<Result<_>>()?;
         let post_bytes = if apart { bytes.exchange } else { 0 };
         let host = hosted.then(|| PinnedMemory::new(context, post_bytes, "the exchange")).transpose()?;
-        let floats = plan.batch * size_of::<f32>();
         Ok(Self {
             number: number as u32,
             compute: Stream::new(context)?,
@@ -135,6 +135,7 @@ impl CudaTower {
             arena: zeroed(bytes.arena, "the activations of a tower")?,
             exact: zeroed(bytes.exact, "probabilities")?,
             image: zeroed(bytes.image, "images")?,
+            choices: zeroed(bytes.choices, "the choices of pools")?,
             workspace: zeroed(bytes.workspace, "working memory")?,
             post: Post {
                 outgoing: zeroed(post_bytes, "the exchange")?,
@@ -143,10 +144,10 @@ impl CudaTower {
                 collected: None,
                 delivered: None,
             },
-            labels: zeroed(floats, "labels")?,
+            labels: zeroed(bytes.scores, "labels")?,
             labelled: 0,
-            losses: zeroed(floats, "losses")?,
-            hits: zeroed(floats, "losses")?,
+            losses: zeroed(bytes.scores, "losses")?,
+            hits: zeroed(bytes.scores, "losses")?,
             outcome: zeroed(2 * size_of::<f32>(), "losses")?,
             diverged: zeroed(size_of::<u32>(), "losses")?,
             state: zeroed(State::BYTES, "the state of a step")?,
@@ -230,6 +231,11 @@ impl CudaTower {
     /// The address of what the first layer may read: elements, or the padded image.
     pub(crate) fn input(&self, id: BufferId, elements: usize, images: usize) -> Result<u64> {
         self.checked(id, elements, images, |store| store != Store::Exact)
+    }
+
+    /// Where a normalised pool that reads `input` leaves its choices, if they are kept.
+    pub(crate) fn choice(&self, input: BufferId) -> Option<u64> {
+        self.layout.choice(input).map(|offset| self.choices.at + offset as u64)
     }
 
     /// The address of the net's input and the elements of one of its positions.

@@ -165,8 +165,7 @@ fn alexnet_trains_as_on_the_cpu() {
 fn pytorch_agrees() {
     let mock = load();
     goldens::check("two-towers", backend(&[0, 1], Precision::F32), &[0, 1], &goldens::F32);
-    let short = goldens::Tolerance { loss: 5e-3, gradient: 5e-2, change: 5e-2 };
-    goldens::check("two-towers", backend(&[0, 0], Precision::Tf32), &[0, 1], &short);
+    goldens::check("two-towers", backend(&[0, 0], Precision::F32), &[0, 1], &goldens::F32);
     mock.assert_clean();
 }
 
@@ -243,7 +242,8 @@ fn memory_is_predicted() {
                 let predicted = memory(&plan, &gpus, Precision::Bf16);
                 let before: Vec<f64> = (0..2).map(|device| taken(&mock, device)).collect();
                 let places: Vec<usize> = (0..towers).collect();
-                let executor = Executor::new(backend(&gpus, Precision::Bf16), plan, &places).unwrap();
+                let mut executor = Executor::new(backend(&gpus, Precision::Bf16), plan, &places).unwrap();
+                executor.initialise(1).unwrap();
                 for (gpu, memory) in predicted {
                     let bytes = taken(&mock, gpu as u32) - before[gpu];
                     let off = (memory.total() as f64 - bytes).abs() / bytes;

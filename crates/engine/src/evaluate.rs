@@ -79,7 +79,7 @@ impl Session {
             mode: LoadMode::Whole,
             threads: self.threads,
         };
-        let mut loader = Loader::new(dataset, options)?;
+        let mut loader = Loader::with_memory(dataset, options, self.executor.host_memory())?;
         let mut probabilities = Vec::with_capacity(total * classes);
         let mut labels = Vec::with_capacity(total);
         while let Some(batch) = loader.next()? {

@@ -180,7 +180,7 @@ impl Session {
 
     fn open_loader(&self, dataset: &Arc<Dataset>, request: &TrainRequest) -> Result<Loader> {
         let plan = self.executor.plan();
-        Loader::new(
+        Loader::with_memory(
             dataset.clone(),
             LoaderOptions {
                 split: request.split.clone(),
@@ -195,6 +195,7 @@ impl Session {
                 },
                 threads: self.threads,
             },
+            self.executor.host_memory(),
         )
     }
 
@@ -212,6 +213,11 @@ impl Session {
         };
         self.executor.begin_step(&input, &pass, rule)
     }
+}
+
+/// A tenth of a rate in as many digits as a person would give it.
+fn tenth(rate: f32) -> f64 {
+    format!("{:.2e}", f64::from(rate) / 10.0).parse().unwrap_or_default()
 }
 
 /// A step that has begun.
@@ -237,12 +243,13 @@ fn diverged(loss: f64, global_step: u64, rule: &UpdateRule) -> Error {
     let what = if loss.is_nan() { "NaN (not a number)" } else { "infinite" };
     let hint = match global_step {
         0 => "the initial weights are too large: lower `weight_std` in the description of the net".into(),
-        _ => format!("train with a lower rate, as `--lr {}`", rule.rate / 10.0),
+        _ => format!("train with a lower rate, as `--lr {}`", tenth(rule.rate)),
     };
     Error::new(DIVERGED, format!("the loss became {what}"))
         .info(format!(
-            "at learning rate {}, after {global_step} steps since the start of training",
-            rule.rate
+            "at learning rate {}, after {global_step} {} since the start of training",
+            rule.rate,
+            if global_step == 1 { "step" } else { "steps" }
         ))
         .hint(hint)
 }

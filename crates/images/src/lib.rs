@@ -17,6 +17,6 @@ pub mod tar;
 
 pub use dataset::{CheckProgress, CheckReport, Class, Dataset, ImageRef, Manifest, Pca, Preprocessing};
 pub use jpeg::{Colour, Decoded, Decoder, Encoder, Header, Image, MAX_PIXELS, MAX_SIDE, read_header};
-pub use loader::{Batch, CropView, LoadMode, Loader, LoaderOptions, StageTimes};
+pub use loader::{Batch, CropView, LoadMode, Loader, LoaderOptions, NewMemory, Pixels, StageTimes};
 pub use prep::{Item, PrepPlan, PrepProgress, PrepSummary, Source, SourceKind, SplitPlan, prep};
 pub use resize::{Resize, Resizer, resize_crop};

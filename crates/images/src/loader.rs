@@ -14,9 +14,11 @@ use serde::Serialize;
 use crate::Dataset;
 
 mod decode;
+mod pixels;
 mod queue;
 mod read;
 
+pub use pixels::{NewMemory, Pixels};
 use queue::Queue;
 
 /// What is done to each image.
@@ -75,7 +77,7 @@ pub struct Batch {
     /// Side of an image.
     pub side: usize,
     /// `n x side x side x 3`, not yet mirrored or coloured.
-    pub pixels: Vec<u8>,
+    pub pixels: Pixels,
     /// The class of each.
     pub labels: Vec<u32>,
     /// How each is to be seen.
@@ -103,6 +105,8 @@ struct Work {
     options: LoaderOptions,
     /// The epoch's order.
     order: Vec<u32>,
+    /// For pixels.
+    memory: NewMemory,
     queue: Queue,
 }
 
@@ -158,6 +162,11 @@ pub struct Loader {
 impl Loader {
     /// Starts to load.
     pub fn new(dataset: Arc<Dataset>, options: LoaderOptions) -> Result<Self> {
+        Self::with_memory(dataset, options, Arc::new(|bytes| Ok(Box::new(vec![0; bytes]))))
+    }
+
+    /// As [`Loader::new`], decoding into memory that `memory` makes.
+    pub fn with_memory(dataset: Arc<Dataset>, options: LoaderOptions, memory: NewMemory) -> Result<Self> {
         let images = dataset.images(&options.split)?.len() as u32;
         let size = dataset.manifest().size;
         if let LoadMode::Train { crop, .. } = options.mode
@@ -179,7 +188,7 @@ impl Loader {
         };
         let queue = Queue::new(options.first_batch, options.threads);
         let decoders = options.threads;
-        let work = Arc::new(Work { dataset, options, order, queue });
+        let work = Arc::new(Work { dataset, options, order, memory, queue });
         let mut loader = Self { work, threads: Vec::new(), waited: 0.0 };
         loader.spawn("read", read::run)?;
         for _ in 0..decoders {

@@ -2,6 +2,8 @@
 
 use crate::{BufferId, Exchange, Net, Op, ParamId, Plan, executor};
 use ilsvrc_diagnostics::{Error, INTERNAL, Result};
+use std::ops::DerefMut;
+use std::sync::Arc;
 
 /// How a pass runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +113,10 @@ pub struct Outcome {
     pub train_seconds: f64,
 }
 
+/// Makes a block of at least so many bytes.
+pub type NewMemory =
+    Arc<dyn Fn(usize) -> Result<Box<dyn DerefMut<Target = [u8]> + Send + Sync>> + Send + Sync>;
+
 /// Executes plans. One `Tower` holds a tower's arena, parameters, velocities and gradients, wherever they live.
 pub trait Backend: Send + Sync {
     /// A tower's memory.
@@ -119,6 +125,10 @@ pub trait Backend: Send + Sync {
     /// True where ops are only put into a queue of their place: then one thread serves all places.
     const QUEUES: bool = false;
 
+    /// Memory of the host from which batches are brought fastest.
+    fn host_memory(&self) -> NewMemory {
+        Arc::new(|bytes| Ok(Box::new(vec![0; bytes])))
+    }
     /// Memory for tower `tower` of the plan in place `place` (a thread pool, a GPU). Parameters start at zero.
     fn allocate(&self, plan: &Plan, tower: usize, place: usize) -> Result<Self::Tower>;
     /// Fills the input buffer of all towers (and their labels).

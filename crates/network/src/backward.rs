@@ -177,7 +177,8 @@ impl Backward<'_> {
             Layer::MaxPool { .. } | Layer::AvgPool { .. } => {
                 let kind = if matches!(layer, Layer::MaxPool { .. }) { PoolKind::Max } else { PoolKind::Avg };
                 let window = self.shape.window?;
-                Op::PoolGradient { kind, window, maps, input, output_gradient, input_gradient }
+                let activation = Activation::None;
+                Op::PoolGradient { kind, window, maps, input, output_gradient, input_gradient, activation }
             }
             _ => unreachable!("{} has parameters or works in place", layer.kind()),
         };

@@ -1,8 +1,8 @@
 //! Drives a backend through a plan.
 
 use crate::{
-    Backend, BufferId, Input, Op, Outcome, ParamId, Pass, Plan, Slot, Stage, Step, UpdateRule, cross_entropy,
-    top1_hits,
+    Backend, BufferId, Input, NewMemory, Op, Outcome, ParamId, Pass, Plan, Slot, Stage, Step, UpdateRule,
+    cross_entropy, top1_hits,
 };
 use ilsvrc_diagnostics::{Error, INTERNAL, NET_INVALID, Result};
 use std::collections::VecDeque;
@@ -105,7 +105,8 @@ pub trait Execution: Send {
     /// The plan in execution.
     fn plan(&self) -> &Plan;
 
-    /// Gives all parameters their first values (see [`crate::Parameter::initial`]) and all velocities zero.
+    /// Gives all parameters their first values (see [`crate::Parameter::initial`]) and, where the plan trains, all
+    /// velocities zero.
     ///
     /// # Errors
     /// Those of the backend.
@@ -139,6 +140,9 @@ pub trait Execution: Send {
     /// How many steps may begin before the oldest one has ended: 0 where a step is made when it begins.
     fn steps_ahead(&self) -> usize;
 
+    /// Memory of the host from which batches are brought fastest.
+    fn host_memory(&self) -> NewMemory;
+
     /// A kept output (see [`crate::TowerPlan::outputs`]) of the last forward pass: one `images x elements` for each tower.
     /// Valid until the next backward or forward pass.
     ///
@@ -169,6 +173,9 @@ impl<B: Backend> Execution for Executor<B> {
             for (index, parameter) in self.plan.towers[tower].parameters.iter().enumerate() {
                 let values = parameter.initial(seed, tower, index);
                 self.backend.write_parameter(memory, ParamId(index), Slot::Value, &values)?;
+                if self.plan.backward.is_empty() {
+                    continue;
+                }
                 self.backend.write_parameter(
                     memory,
                     ParamId(index),
@@ -202,6 +209,10 @@ impl<B: Backend> Execution for Executor<B> {
 
     fn end_step(&mut self) -> Result<Outcome> {
         self.outcomes.pop_front().map_or_else(|| self.backend.end_step(&mut self.towers), Ok)
+    }
+
+    fn host_memory(&self) -> NewMemory {
+        self.backend.host_memory()
     }
 
     fn steps_ahead(&self) -> usize {

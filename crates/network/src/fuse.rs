@@ -2,7 +2,8 @@
 //!
 //! - a convolution or dense layer takes the activation that follows it in place;
 //! - LRN directly before a max pool becomes one op (and so do their gradients), so that the normalised maps, the
-//!   largest buffers of the paper's net after conv1, are never stored.
+//!   largest buffers of the paper's net after conv1, are never stored;
+//! - the gradient of a pool takes the gradient of the activation before it along.
 
 use crate::{Activation, BufferId, Op, Plan, PoolKind, Stage};
 
@@ -16,6 +17,9 @@ pub(crate) fn run(plan: &mut Plan) {
             for ops in compute(&mut plan.forward, tower).chain(compute(&mut plan.backward, tower)) {
                 norm_pools(ops, normalised);
             }
+        }
+        for ops in compute(&mut plan.backward, tower) {
+            activation_gradients(ops);
         }
         drop_unused(plan, tower);
     }
@@ -84,12 +88,29 @@ fn norm_pools(ops: &mut Vec<Op>, normalised: BufferId) {
                 &Op::PoolGradient { window, maps, input: between, output_gradient, .. },
                 &Op::LrnGradient { norm, input, input_gradient, .. },
             ) if between == normalised => {
-                Op::LrnPoolGradient { norm, window, maps, input, output_gradient, input_gradient }
+                let activation = Activation::None;
+                Op::LrnPoolGradient { norm, window, maps, input, output_gradient, input_gradient, activation }
             }
             _ => continue,
         };
         ops[index - 1] = fused;
         ops.remove(index);
+    }
+}
+
+/// Gives each pool's gradient the activation whose output it pooled.
+fn activation_gradients(ops: &mut Vec<Op>) {
+    for index in (1..ops.len()).rev() {
+        let Op::ActivationGradient { activation: before, output, gradient, .. } = ops[index] else {
+            continue;
+        };
+        if let Op::PoolGradient { input, input_gradient, activation, .. }
+        | Op::LrnPoolGradient { input, input_gradient, activation, .. } = &mut ops[index - 1]
+            && (*input, *input_gradient, *activation) == (output, gradient, Activation::None)
+        {
+            *activation = before;
+            ops.remove(index);
+        }
     }
 }
 

@@ -147,7 +147,8 @@ pub enum Op {
     },
     /// Pooling. Windows are clipped at the right and bottom border.
     Pool { kind: PoolKind, window: Window, maps: usize, input: BufferId, output: BufferId },
-    /// Its gradient; the maximum is found again in `input`.
+    /// Its gradient; the maximum is found again in `input`. With an `activation`, of which `input` is the output, also
+    /// that one's: `input_gradient *= activation'(input)`.
     PoolGradient {
         kind: PoolKind,
         window: Window,
@@ -155,10 +156,11 @@ pub enum Op {
         input: BufferId,
         output_gradient: BufferId,
         input_gradient: BufferId,
+        activation: Activation,
     },
     /// Lrn, then max pooling, without storing the normalised maps.
     LrnPool { norm: Norm, window: Window, maps: usize, input: BufferId, output: BufferId },
-    /// Its gradient, from the forward input.
+    /// Its gradient, from the forward input, and that of an `activation` as for pooling alone.
     LrnPoolGradient {
         norm: Norm,
         window: Window,
@@ -166,6 +168,7 @@ pub enum Op {
         input: BufferId,
         output_gradient: BufferId,
         input_gradient: BufferId,
+        activation: Activation,
     },
     /// Dropout in place. Element `e` of the whole batch (image * elements + position) of tower `t` is kept when
     /// `unit(Stream::new(seed, Purpose::Dropout, step, layer * 2 + t).block(e / 4)[e % 4]) >= rate`.

@@ -211,19 +211,21 @@ fn run(tower: &mut ReferenceTower, op: &Op, pass: &Pass) {
             let values = pool::forward(kind, &window, maps, n, tower.get(input));
             tower.set(output, &values);
         }
-        Op::PoolGradient { kind, window, maps, input, output_gradient, input_gradient } => {
+        Op::PoolGradient { kind, window, maps, input, output_gradient, input_gradient, activation } => {
             let values = pool::gradient(kind, &window, maps, n, tower.get(input), tower.get(output_gradient));
+            let values = elementwise::activation_gradient(activation, tower.get(input), &values);
             tower.set(input_gradient, &values);
         }
         Op::LrnPool { norm, window, maps, input, output } => {
             let normed = norm::forward(&norm, norm::Neighbours::Maps { maps }, tower.get(input));
             tower.set(output, &pool::forward(PoolKind::Max, &window, maps, n, &normed));
         }
-        Op::LrnPoolGradient { norm, window, maps, input, output_gradient, input_gradient } => {
+        Op::LrnPoolGradient { norm, window, maps, input, output_gradient, input_gradient, activation } => {
             let neighbours = norm::Neighbours::Maps { maps };
             let normed = norm::forward(&norm, neighbours, tower.get(input));
             let inner = pool::gradient(PoolKind::Max, &window, maps, n, &normed, tower.get(output_gradient));
             let values = norm::gradient(&norm, neighbours, tower.get(input), &inner);
+            let values = elementwise::activation_gradient(activation, tower.get(input), &values);
             tower.set(input_gradient, &values);
         }
         Op::Dropout { rate, layer, buffer, .. } => {

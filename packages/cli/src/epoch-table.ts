@@ -2,7 +2,7 @@
 
 import { formatCount, formatDuration, formatPercent } from '@ilsvrc/terminal';
 import type { EndEvent, EpochEvent, StartEvent, StepEvent, TrainEvent } from '@ilsvrc/trainer';
-import { describeLayout } from './layout.ts';
+import { describeLayout, describeNotice } from './layout.ts';
 import type { Output } from './output.ts';
 
 const columns = [
@@ -56,13 +56,14 @@ export class EpochTable {
   #begin(event: StartEvent): void {
     this.#start = event;
     const { run, net, dataset, images, classes, batch, epochs, parameters, resumed } = event;
-    const { devices: places, exchange, precision, notice } = event;
+    const { devices: places, exchange, precision } = event;
+    const notice = describeNotice({ places, notice: event.notice });
     this.#output.say(`${run}: ${net}, ${formatCount(parameters)} parameters, on ${dataset}`);
     this.#output.say(
       `${formatCount(images)} images of ${formatCount(classes)} classes, batch ${batch}, ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'}`,
     );
     this.#output.say(describeLayout({ places, exchange, precision }));
-    if (notice !== null) this.#output.say(notice);
+    if (notice !== undefined) this.#output.say(notice);
     if (resumed) this.#output.say(`going on in epoch ${resumed.epoch} after step ${resumed.step}`);
     this.#output.data(columns.map(([name, width]) => name.padStart(width)).join(''));
   }

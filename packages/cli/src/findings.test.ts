@@ -44,7 +44,8 @@ test('two GPUs that reach each other', () => {
     {
       name: 'kernels',
       state: 'ok',
-      value: 'sm_80, sm_90a embedded (2.5 MB, compiled by NVRTC 12.9); no NVRTC to compile others',
+      value:
+        'embedded for sm_80, sm_90a (2.5 MB, compiled by NVRTC 12.9); others need NVRTC, which is not here',
       notes: [],
     },
   ]);
@@ -70,7 +71,10 @@ test('a machine without a driver has its reason, and no failure', () => {
     value: 'there is no NVIDIA driver (E0405)',
     notes: ['libcuda.so.1 was not found', 'install the driver'],
   });
-  expect(kernels).toMatchObject({ state: 'ok', value: 'none embedded; NVRTC 12.9 compiles others' });
+  expect(kernels).toMatchObject({
+    state: 'ok',
+    value: 'none embedded; NVRTC 12.9 compiles them on the first use of a GPU',
+  });
 });
 
 test('a GPU that is not used says why', () => {
@@ -94,8 +98,21 @@ test('a GPU that is not used says why', () => {
   });
 });
 
+test('a GPU that cannot be opened does not tell its free memory', () => {
+  const problem = { code: 'E0408', message: 'the GPU was lost', info: null, hint: null };
+  const [, gpu] = deviceFindings({
+    ...devices,
+    gpus: [{ ...h100, usable: false, problem, free_bytes: null }],
+  });
+  expect(gpu?.value).toContain(', 85.0 GB of memory, ');
+});
+
 test('a driver without GPUs, and an addon without kernels', () => {
   const [driver, kernels] = deviceFindings({ ...devices, gpus: [], cubins: [] });
-  expect(driver).toMatchObject({ state: 'no', value: 'supports CUDA 13.0, no GPUs' });
-  expect(kernels).toMatchObject({ state: 'no', value: 'none embedded; no NVRTC to compile others' });
+  expect(driver).toMatchObject({ state: 'no', value: 'supports CUDA 13.0, but sees no GPU' });
+  expect(driver?.notes.join()).toContain('CUDA_VISIBLE_DEVICES');
+  expect(kernels).toMatchObject({
+    state: 'no',
+    value: 'none embedded, and no NVRTC here to compile them',
+  });
 });

@@ -31,9 +31,12 @@ function describeDriver({ version, problem }: Devices['driver'], gpus: Gpu[]): F
   if (problem !== null) {
     return { name: 'driver', state: 'no', value: reason(problem), notes: remedies(problem) };
   }
-  const state = gpus.length === 0 ? 'no' : 'ok';
-  const count = gpus.length === 1 ? '1 GPU' : `${gpus.length || 'no'} GPUs`;
-  return { name: 'driver', state, value: `supports CUDA ${version}, ${count}`, notes: [] };
+  const value = `supports CUDA ${version}`;
+  if (gpus.length === 0) {
+    const notes = ['`nvidia-smi` lists the GPUs that the driver has; CUDA_VISIBLE_DEVICES may hide some'];
+    return { name: 'driver', state: 'no', value: `${value}, but sees no GPU`, notes };
+  }
+  return fine('driver', `${value}, ${gpus.length} ${gpus.length === 1 ? 'GPU' : 'GPUs'}`);
 }
 
 function describeGpu(gpu: Gpu): Finding {
@@ -41,7 +44,7 @@ function describeGpu(gpu: Gpu): Finding {
   const value = [
     gpu.name,
     `compute capability ${gpu.compute_capability}`,
-    `${formatBytes(gpu.free_bytes)} of ${formatBytes(gpu.memory_bytes)} free`,
+    memoryOf(gpu),
     gpu.peers.length === 0 ? 'no peer access' : `peer access to GPU ${gpu.peers.join(', ')}`,
     `kernels: ${gpu.kernels}`,
   ].join(', ');
@@ -49,17 +52,25 @@ function describeGpu(gpu: Gpu): Finding {
   return { name, state: 'no', value, notes: [`not used: ${reason(gpu.problem)}`, ...remedies(gpu.problem)] };
 }
 
+function memoryOf({ memory_bytes, free_bytes }: Gpu): string {
+  const whole = formatBytes(memory_bytes);
+  return free_bytes === null ? `${whole} of memory` : `${formatBytes(free_bytes)} of ${whole} free`;
+}
+
 /** Kernels come as machine code, or are compiled when they are needed. */
 function describeKernels(cubins: Devices['cubins'], { build, runtime }: Devices['nvrtc']): Finding {
   const bytes = cubins.reduce((sum, cubin) => sum + cubin.bytes, 0);
   const compiler = build === null ? '' : `, compiled by NVRTC ${build}`;
-  const embedded =
-    cubins.length === 0
-      ? 'none embedded'
-      : `${cubins.map(({ arch }) => arch).join(', ')} embedded (${formatBytes(bytes)}${compiler})`;
-  const others = runtime === null ? 'no NVRTC to compile others' : `NVRTC ${runtime} compiles others`;
-  const state = cubins.length === 0 && runtime === null ? 'no' : 'ok';
-  return { name: 'kernels', state, value: `${embedded}; ${others}`, notes: [] };
+  const name = 'kernels';
+  if (cubins.length === 0) {
+    return runtime === null
+      ? { name, state: 'no', value: 'none embedded, and no NVRTC here to compile them', notes: [] }
+      : fine(name, `none embedded; NVRTC ${runtime} compiles them on the first use of a GPU`);
+  }
+  const archs = cubins.map(({ arch }) => arch).join(', ');
+  const others =
+    runtime === null ? 'others need NVRTC, which is not here' : `NVRTC ${runtime} compiles for others`;
+  return fine(name, `embedded for ${archs} (${formatBytes(bytes)}${compiler}); ${others}`);
 }
 
 const reason = ({ message, code }: Problem) => `${message} (${code})`;

@@ -46,7 +46,10 @@ test.skipIf(!canMount)('train says so, and goes on from its last whole checkpoin
     mkdir -p disk && mount -t tmpfs -o size=24m none disk
     "$NODE" "$ILSVRC" prep photos -o data --size 72 --force
     cd disk
-    train() { "$NODE" "$ILSVRC" train ../data --net alexnet-64 --batch 16 --epochs 2 --run r "$@"; echo "status $?"; }
+    train() {
+      "$NODE" "$ILSVRC" train ../data --devices cpu --net alexnet-64 --batch 16 --epochs 2 --run r "$@"
+      echo "status $?"
+    }
     train --checkpoint-steps 2
     mount -o remount,size=200m .
     train --resume`);

@@ -64,7 +64,10 @@ test('prep, killed at ten instants and for other workers, writes the same bytes'
 test('train, killed at ten instants and resumed, ends with the same bits', async () => {
   await run(['prep', 'photos', '-o', 'data', '--size', '72']);
   const settings = ['--net', 'alexnet-64', '--batch', '16', '--epochs', '4', '--checkpoint-steps', '2'];
-  const train = (name: string, more: string[] = []) => ['train', 'data', ...settings, '--run', name, ...more];
+  const train = (name: string, more: string[] = []) => [
+    ...['train', 'data', '--devices', 'cpu', ...settings, '--run', name],
+    ...more,
+  ];
   const duration = await timed(train('whole'));
   let finished = false;
   for (let kill = 0; kill < 10 && !finished; kill++) {

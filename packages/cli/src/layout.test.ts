@@ -1,6 +1,6 @@
 import type { Layout } from '@ilsvrc/engine';
 import { expect, test } from 'vitest';
-import { describeLayout } from './layout.ts';
+import { describeLayout, describeNotice } from './layout.ts';
 
 const layout = (
   places: [name: string, device: string][],
@@ -20,14 +20,14 @@ const layout = (
 const h100 = 'NVIDIA H100 80GB HBM3';
 
 test.each([
-  [layout([['cpu', 'AVX-512, 2 threads']], 'same device', 'f32'), 'cpu: AVX-512, 2 threads'],
+  [layout([['cpu', 'AVX-512, 2 threads']], 'memory', 'f32'), 'cpu: AVX-512, 2 threads'],
   [
     layout(
       [
         ['cpu', 'AVX-512, 1 thread'],
         ['cpu', 'AVX-512, 1 thread'],
       ],
-      'same device',
+      'memory',
       'f32',
     ),
     'tower 0 on cpu (AVX-512, 1 thread), tower 1 on cpu',
@@ -57,4 +57,14 @@ test.each([
   ],
 ])('%#: in words', (given, words) => {
   expect(describeLayout(given)).toBe(words);
+});
+
+test('what `auto` left out', () => {
+  const told = (name: string, notice: string | null) =>
+    describeNotice({ ...layout([[name, h100]], 'same device', 'bf16'), notice });
+  expect(told('0', null)).toBeUndefined();
+  expect(told('cpu', 'GPU 0 is too old')).toBe(
+    'no GPU is used: GPU 0 is too old (`ilsvrc doctor` says more)',
+  );
+  expect(told('1', 'GPU 0 is too old')).toMatch(/^only GPU 1 is used: GPU 0 is too old/);
 });

@@ -22,10 +22,19 @@ export function describeLayout({
   return parts.join(', ');
 }
 
-/** Tells those who ask for more where a net computes, and everybody why `auto` did not take a GPU that is there. */
+/** What `auto` left out, and why; `undefined` where there is nothing to say. */
+export function describeNotice({ places, notice }: Pick<Layout, 'places' | 'notice'>): string | undefined {
+  if (notice === null) return undefined;
+  const [first = 'cpu'] = places.map(({ name }) => name);
+  const used = first === 'cpu' ? 'no GPU is used' : `only ${placeName(first)} is used`;
+  return `${used}: ${notice} (\`ilsvrc doctor\` says more)`;
+}
+
+/** Tells those who ask for more where a net computes, and everybody what `auto` left out. */
 export function announce(layout: Layout, output: Output): void {
   output.detail(describeLayout(layout));
-  if (layout.notice !== null) output.say(layout.notice);
+  const notice = describeNotice(layout);
+  if (notice !== undefined) output.say(notice);
 }
 
 function only({ name, device }: Place): string {

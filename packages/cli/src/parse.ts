@@ -13,6 +13,9 @@ export function whole(option: string, low: number, high = Number.MAX_SAFE_INTEGE
   };
 }
 
+/** Images of a pass; the engine takes no more. */
+export const batchSize = whole('--batch', 1, 16_384);
+
 /** A number above `low` (or from it, where `included`) and at most `high`. */
 export function real(option: string, low: number, high: number, included = false): (text: string) => number {
   return (text) => {

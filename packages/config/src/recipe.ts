@@ -22,7 +22,7 @@ const scheduleSchema = v.variant('kind', [
 
 /** Checks a recipe. */
 export const recipeSchema = v.strictObject({
-  batch: v.pipe(count, v.maxValue(65_536)),
+  batch: v.pipe(count, v.maxValue(16_384)),
   epochs: v.pipe(count, v.maxValue(1_000_000)),
   rate: positive,
   momentum: share,

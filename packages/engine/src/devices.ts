@@ -45,7 +45,8 @@ export interface Gpu {
   /** As `9.0`. */
   compute_capability: string;
   memory_bytes: number;
-  free_bytes: number;
+  /** `null` where the GPU cannot be opened. */
+  free_bytes: number | null;
   usable: boolean;
   /** Why it is not usable. */
   problem: Problem | null;

@@ -1,22 +1,12 @@
 /** Loads the addon, or says how to get it. */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 
-import type { Event } from '../native/index.js';
-
-/** The addon's functions. */
-type Native = typeof import('../native/index.js') & {
-  /** What this machine computes with. */
-  devices(): Event;
-  /** The memory that a net needs: `EstimateRequest` to `Estimate`. */
-  estimate(request: string): Event;
-};
-
 export type { Event, Job, NativeSession } from '../native/index.js';
 
 /** The addon, loaded with this module. */
-export const native = (await import('../native/index.js').catch((cause: unknown) => {
+export const native = await import('../native/index.js').catch((cause: unknown) => {
   throw loadError(cause);
-})) as Native;
+});
 
 /** What to tell who has no addon that loads; the remedy depends on what is missing. */
 export function loadError(cause: unknown): IlsvrcError {

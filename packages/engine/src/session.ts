@@ -32,11 +32,14 @@ export interface SessionOptions extends Machine {
 /** Where the towers of a session live. */
 export interface Layout {
   places: Place[];
-  /** How towers reach each other's maps: directly, by copies between GPUs, or through the host's memory. */
-  exchange: 'none' | 'same device' | 'peer' | 'host';
+  /**
+   * How towers reach each other's maps: `none` in a net of one tower, the `memory` of the CPU, on the `same device` where
+   * both live on one GPU, by copies from GPU to GPU (`peer`), or by way of the `host` between GPUs that do not reach each other.
+   */
+  exchange: 'none' | 'memory' | 'same device' | 'peer' | 'host';
   /** That of the device: `f32` on a CPU, whatever was asked for. */
   precision: Precision;
-  /** Why `auto` did not take a GPU that is there. */
+  /** Why `auto` found fewer GPUs than towers, where a GPU or its driver cannot be used. */
   notice: string | null;
 }
 

@@ -21,7 +21,7 @@ export interface StartEvent {
   devices: Place[];
   precision: Layout['precision'];
   exchange: Layout['exchange'];
-  /** Why `auto` did not take a GPU that is there. */
+  /** Why `auto` found fewer GPUs than towers, where a GPU or its driver cannot be used. */
   notice: Layout['notice'];
   /** Steps of epoch `epoch` that an earlier process has made. */
   resumed: { epoch: number; step: number } | null;

@@ -41,6 +41,12 @@ __global__ void broken_missing_wait(const float* in, float* o) {
   tile::cp_async_commit();
   __syncwarp();
   for (int i = 0; i < 4; i++) o[threadIdx.x * 4 + i] = s[threadIdx.x * 4 + i];
+  tile::cp_async_wait<0>();
+}
+__global__ void broken_never_waited_for(const float* in) {
+  __shared__ __align__(16) float s[4];
+  tile::cp_async16(s, in, 16);
+  tile::cp_async_commit();
 }
 __global__ void broken_uninitialised_shared(float* o) {
   DYN_SMEM(float, d);
@@ -212,6 +218,7 @@ int main() {
   expect_error("warp operation against block barrier", "deadlock", [&] { RUN(broken_deadlock, 1, 32, 0, n.data()); });
   expect_error("caller not in the mask", "does not name", [&] { RUN(broken_not_named, 1, 32, 0, n.data()); });
   expect_error("misaligned cp.async", "not aligned", [&] { RUN(broken_misaligned, 1, 1, 64, in.p, f.data()); });
+  expect_error("cp.async that nobody waits for", "without waiting", [&] { RUN(broken_never_waited_for, 1, 1, 0, in.p); });
   Aligned<float> al(64);
   expect_error("cp.async to global memory", "outside shared", [&] { RUN(broken_not_shared, 1, 1, 64, in.p, al.p); });
   expect_error("block too large", "block of 2048", [&] { RUN(broken_early_exit, 1, 2048, 0, n.data()); });

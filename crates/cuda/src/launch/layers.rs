@@ -6,7 +6,7 @@ use crate::gpu::launch;
 use crate::layout::Store;
 use crate::tower::CudaTower;
 use ilsvrc_diagnostics::{Error, INTERNAL, NET_INVALID, Result};
-use ilsvrc_network::{Activation, BufferId, Op, ParamId, PoolKind};
+use ilsvrc_network::{Activation, BufferId, Norm, Op, ParamId, PoolKind, Window};
 
 /// Threads of the kernel that takes a row of an image a block.
 const ROW_THREADS: u32 = 128;
@@ -146,43 +146,29 @@ pub(super) fn run_window(tower: &mut CudaTower, op: &Op, batch: usize) -> Result
                 launch!(gpu, stream, name, grid, THREADS, 0, x, y, images, from, to, m, size, stride)
             })
         }
-        Op::PoolGradient { kind, window, maps, input, output_gradient, input_gradient } => {
+        Op::PoolGradient { kind, window, maps, input, output_gradient, input_gradient, activation } => {
             let x = tower.element(input, read(&window, maps), batch)?;
             let dy = tower.element(output_gradient, written(&window, maps), batch)?;
             let dx = tower.element(input_gradient, read(&window, maps), batch)?;
             let [from, to, m, size, stride] = sides(&window, maps);
             let grid = blocks(batch * read(&window, maps));
-            match kind {
-                PoolKind::Max => {
-                    tower.queue(element!(precision, "max_pool_gradient"), grid, |gpu, stream, name, grid| {
-                        launch!(
-                            gpu, stream, name, grid, THREADS, 0, x, dy, dx, images, from, to, m, size, stride
-                        )
-                    })
-                }
-                PoolKind::Avg => {
-                    tower.queue(element!(precision, "avg_pool_gradient"), grid, |gpu, stream, name, grid| {
-                        launch!(
-                            gpu, stream, name, grid, THREADS, 0, dy, dx, images, from, to, m, size, stride
-                        )
-                    })
-                }
-            }
-        }
-        Op::LrnPool { norm, window, maps, input, output } => {
-            let x = tower.element(input, read(&window, maps), batch)?;
-            let y = tower.element(output, written(&window, maps), batch)?;
-            let [from, to, m, size, stride] = sides(&window, maps);
-            let (n, k, alpha, beta) = norm_arguments(&norm);
-            let grid = blocks(batch * written(&window, maps));
-            tower.queue(element!(precision, "lrn_pool"), grid, |gpu, stream, name, grid| {
+            let name = match kind {
+                PoolKind::Max => element!(precision, "max_pool_gradient"),
+                PoolKind::Avg => element!(precision, "avg_pool_gradient"),
+            };
+            let act = number(activation);
+            tower.queue(name, grid, |gpu, stream, name, grid| {
                 launch!(
-                    gpu, stream, name, grid, THREADS, 0, x, y, images, from, to, m, size, stride, n, k,
-                    alpha, beta
+                    gpu, stream, name, grid, THREADS, 0, x, dy, dx, images, from, to, m, size, stride, act
                 )
             })
         }
-        Op::LrnPoolGradient { norm, window, maps, input, output_gradient, input_gradient } => {
+        Op::LrnPool { norm, window, maps, input, output } => {
+            let y = tower.element(output, written(&window, maps), batch)?;
+            let choice = tower.choice(input).unwrap_or(0);
+            lrn_pool(tower, (&norm, &window, maps), input, y, choice, batch)
+        }
+        Op::LrnPoolGradient { norm, window, maps, input, output_gradient, input_gradient, activation } => {
             if window.size * window.size > usize::from(u16::MAX) {
                 return Err(Error::new(
                     NET_INVALID,
@@ -193,16 +179,17 @@ pub(super) fn run_window(tower: &mut CudaTower, op: &Op, batch: usize) -> Result
             let x = tower.element(input, read(&window, maps), batch)?;
             let dy = tower.element(output_gradient, written(&window, maps), batch)?;
             let dx = tower.element(input_gradient, read(&window, maps), batch)?;
+            let choice = match tower.choice(input) {
+                Some(choice) => choice,
+                // The plan has no forward pass that would have left it.
+                None => {
+                    let choice = tower.workspace(batch * written(&window, maps) * size_of::<u16>())?;
+                    lrn_pool(tower, (&norm, &window, maps), input, 0, choice, batch)?;
+                    choice
+                }
+            };
             let [from, to, m, size, stride] = sides(&window, maps);
-            let (n, k, alpha, beta) = norm_arguments(&norm);
-            let choice = tower.workspace(batch * written(&window, maps) * size_of::<u16>())?;
-            let grid = blocks(batch * written(&window, maps));
-            tower.queue(element!(precision, "lrn_pool_choice"), grid, |gpu, stream, name, grid| {
-                launch!(
-                    gpu, stream, name, grid, THREADS, 0, x, choice, images, from, to, m, size, stride, n, k,
-                    alpha, beta
-                )
-            })?;
+            let ((n, k, alpha, beta), act) = (norm_arguments(&norm), number(activation));
             let grid = [(batch * window.input) as u32, 1, 1];
             tower.queue(element!(precision, "lrn_pool_gradient"), grid, |gpu, stream, name, grid| {
                 launch!(
@@ -225,7 +212,8 @@ pub(super) fn run_window(tower: &mut CudaTower, op: &Op, batch: usize) -> Result
                     n,
                     k,
                     alpha,
-                    beta
+                    beta,
+                    act
                 )
             })
         }
@@ -262,7 +250,28 @@ pub(super) fn run_window(tower: &mut CudaTower, op: &Op, batch: usize) -> Result
     }
 }
 
+/// Queues normalisation and pooling; `y` or `choice` may be null.
+fn lrn_pool(
+    tower: &mut CudaTower,
+    (norm, window, maps): (&Norm, &Window, usize),
+    input: BufferId,
+    y: u64,
+    choice: u64,
+    batch: usize,
+) -> Result<()> {
+    let x = tower.element(input, read(window, maps), batch)?;
+    let [from, to, m, size, stride] = sides(window, maps);
+    let ((n, k, alpha, beta), images) = (norm_arguments(norm), batch as i32);
+    let grid = blocks(batch * written(window, maps));
+    tower.queue(element!(tower.gpu.precision, "lrn_pool"), grid, |gpu, stream, name, grid| {
+        launch!(
+            gpu, stream, name, grid, THREADS, 0, x, y, choice, images, from, to, m, size, stride, n, k,
+            alpha, beta
+        )
+    })
+}
+
 /// Input side, output side, maps, window size and stride as kernels take them.
-fn sides(window: &ilsvrc_network::Window, maps: usize) -> [i32; 5] {
+fn sides(window: &Window, maps: usize) -> [i32; 5] {
     [window.input, window.output, maps, window.size, window.stride].map(|n| n as i32)
 }

@@ -99,7 +99,9 @@ pub(crate) fn workspace_bytes(op: &Op, batch: usize, precision: Precision, layou
         }
         Op::DenseWeightGradient { outputs, .. } => gradients::bias_bytes(batch, outputs),
         Op::MapNormGradient { side, maps, .. } => batch * side * side * maps * size_of::<f32>(),
-        Op::LrnPoolGradient { window, maps, .. } => batch * written(&window, maps) * size_of::<u16>(),
+        Op::LrnPoolGradient { window, maps, input, .. } if layout.choice(input).is_none() => {
+            batch * written(&window, maps) * size_of::<u16>()
+        }
         _ => 0,
     };
     partial.max(own)

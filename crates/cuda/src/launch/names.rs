@@ -19,7 +19,7 @@ const ELEMENTWISE: [(&str, Names); 12] = [
     ("exchange.cu", both!("gather", "scatter")),
     ("load.cu", both!("load")),
     ("lrn.cu", both!("lrn", "lrn_gradient")),
-    ("lrn_pool.cu", both!("lrn_pool", "lrn_pool_choice", "lrn_pool_gradient")),
+    ("lrn_pool.cu", both!("lrn_pool", "lrn_pool_gradient")),
     ("map_norm.cu", both!("map_norm", "map_norm_terms", "map_norm_gradient")),
     ("pool.cu", both!("max_pool", "max_pool_gradient", "avg_pool", "avg_pool_gradient")),
     ("softmax.cu", (&["softmax_bf16", "judge"], &["softmax_f32", "judge"])),

@@ -39,7 +39,8 @@ fn decode(
     let indices = work.batch(job.number);
     batch.n = indices.len();
     batch.side = side;
-    batch.pixels.resize(batch.n * side * side * 3, 0);
+    let image = side * side * 3;
+    batch.pixels.resize(batch.n * image, work.options.batch.min(work.order.len()) * image, &work.memory)?;
     batch.indices.clear();
     batch.indices.extend_from_slice(indices);
     batch.labels.clear();

@@ -5,7 +5,7 @@ import { examples } from '../examples.ts';
 import { withDevices } from '../machine.ts';
 import { chooseNet, netArgument } from '../net-choice.ts';
 import { Output } from '../output.ts';
-import { whole } from '../parse.ts';
+import { batchSize, whole } from '../parse.ts';
 import type { Verb } from '../verb.ts';
 
 const verb: Verb = (base) =>
@@ -14,7 +14,7 @@ const verb: Verb = (base) =>
       .argument('[net]', netArgument)
       .optionsGroup('Net:')
       .option('--classes <n>', 'classes of a preset', whole('--classes', 2, 1_000_000), 1000)
-      .option('--batch <n>', 'images a pass', whole('--batch', 1, 65536), 128)
+      .option('--batch <n>', 'images a pass', batchSize, 128)
       .option('--inference', 'for eval and predict: less is kept than for training')
       .optionsGroup('Machine:'),
   )
@@ -29,16 +29,17 @@ const verb: Verb = (base) =>
     .action(async (given, options) => {
       const output = new Output(options);
       const net = await chooseNet(given, options.classes);
-      const { batch, precision } = options;
+      const { batch } = options;
       const use = options.inference ? 'inference' : 'training';
-      const found = estimate({ net, batch, places: options.devices, precision, use });
+      const found = estimate({ net, batch, places: options.devices, precision: options.precision, use });
+      const precision = found.places.some(({ name }) => name === 'cpu') ? 'f32' : options.precision;
       if (output.isJson) {
         output.document({ version: 1, net: net.name, batch, use, precision, ...found });
       } else {
         const { titles, rows, devices } = estimateTable(found.places);
         output.table(titles, rows);
         for (const line of devices) output.data(line);
-        output.data(`${net.name}, ${use} at batch ${batch}: ${verdict(found, batch)}`);
+        output.data(`${net.name}, ${use} in ${precision} at batch ${batch}: ${verdict(found, batch)}`);
       }
       await output.finish();
     });

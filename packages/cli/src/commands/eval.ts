@@ -8,7 +8,7 @@ import { examples } from '../examples.ts';
 import { announce } from '../layout.ts';
 import { machineOf, withMachine } from '../machine.ts';
 import { Output } from '../output.ts';
-import { oneOf, real, whole } from '../parse.ts';
+import { batchSize, oneOf, real } from '../parse.ts';
 import type { Verb } from '../verb.ts';
 
 const verb: Verb = (base, { interrupts: { signal } }) =>
@@ -33,7 +33,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         '10',
       )
       .optionsGroup('Machine:')
-      .option('--batch <n>', 'views a pass', whole('--batch', 1, 65536), 120),
+      .option('--batch <n>', 'views a pass', batchSize, 120),
   )
     .optionsGroup('Files:')
     .option('--out <dir>', 'write result.json and predictions.jsonl there')

@@ -12,7 +12,7 @@ import { examples } from '../examples.ts';
 import { announce } from '../layout.ts';
 import { machineOf, withMachine } from '../machine.ts';
 import { Output, printError } from '../output.ts';
-import { oneOf, whole } from '../parse.ts';
+import { batchSize, oneOf, whole } from '../parse.ts';
 import type { Verb } from '../verb.ts';
 
 /** A photo and its likeliest classes. */
@@ -36,7 +36,8 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       )
       .option('--panel <file>', 'draw photos and bars into a PNG')
       .option('--force', 'replace the PNG if it is there')
-      .optionsGroup('Machine:'),
+      .optionsGroup('Machine:')
+      .option('--batch <n>', 'views a pass', batchSize, 10),
   )
     .addHelpText(
       'after',
@@ -53,7 +54,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       const files = (await Promise.all(images.map(findImages))).flat();
       const session = await Session.open({
         net: model.net,
-        batch: 10,
+        batch: options.batch,
         seed: 0,
         ...machineOf(options),
         use: 'inference',

@@ -4,7 +4,7 @@ import { formatBytes, formatCount } from '@ilsvrc/terminal';
 import { examples } from '../examples.ts';
 import { chooseNet, netArgument } from '../net-choice.ts';
 import { Output } from '../output.ts';
-import { whole } from '../parse.ts';
+import { batchSize, whole } from '../parse.ts';
 import type { Verb } from '../verb.ts';
 
 /** What the talk says of the paper's net, and why we count otherwise. */
@@ -27,7 +27,7 @@ const verb: Verb = (base) =>
     .argument('[net]', netArgument)
     .optionsGroup('Net:')
     .option('--classes <n>', 'classes of a preset', whole('--classes', 2, 1_000_000), 1000)
-    .option('--batch <n>', 'images that the memory is for', whole('--batch', 1, 65536), 128)
+    .option('--batch <n>', 'images that the memory is for', batchSize, 128)
     .addHelpText(
       'after',
       examples([

@@ -6,7 +6,7 @@ import { EpochTable } from '../epoch-table.ts';
 import { examples } from '../examples.ts';
 import { machineOf, withMachine } from '../machine.ts';
 import { Output } from '../output.ts';
-import { oneOf, real, whole } from '../parse.ts';
+import { batchSize, oneOf, real, whole } from '../parse.ts';
 import { chooseRun } from '../run-choice.ts';
 import type { Verb } from '../verb.ts';
 
@@ -18,7 +18,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       .option('--net <preset>', 'alexnet, alexnet-64, … (`ilsvrc summary` lists them; default: alexnet)')
       .option('--seed <n>', 'initial weights, order, augmentation, dropout (default: 0)', whole('--seed', 0))
       .optionsGroup('Learning (default: what the preset says):')
-      .option('--batch <n>', 'images a step', whole('--batch', 1, 65536))
+      .option('--batch <n>', 'images a step', batchSize)
       .option('--epochs <n>', 'passes over the training images', whole('--epochs', 1))
       .option('--lr <rate>', 'learning rate of the first epoch', real('--lr', 0, 1000))
       .option('--schedule <kind>', 'plateau, step or exp', oneOf('--schedule', ['plateau', 'step', 'exp']))
