@@ -19,6 +19,7 @@ pub(crate) fn exchange(
     batch: usize,
     peers: bool,
 ) -> Result<()> {
+    towers[0].gpu.context.bind()?;
     match exchange {
         Exchange::Gather { positions, maps, own, gathered } => {
             let meeting = Meeting { batch, positions: *positions, maps: *maps, peers };

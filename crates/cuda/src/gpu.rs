@@ -59,6 +59,8 @@ impl Gpu {
             .kernels
             .get(name)
             .ok_or_else(|| Error::new(INTERNAL, format!("there is no kernel {name}")))?;
+        // A kernel starts on the thread's own GPU only, whatever the stream's is.
+        self.context.bind()?;
         stream
             .launch(kernel, grid, threads, shared, arguments)
             .map_err(|error| Error { message: format!("{} ({name})", error.message), ..error })

@@ -111,6 +111,8 @@ pub(crate) fn end(towers: &mut [CudaTower]) -> Result<Outcome> {
 pub(crate) fn load(towers: &mut [CudaTower], net: &Net, input: &Input) -> Result<()> {
     for index in 0..towers.len() {
         let gpu = towers[index].gpu.clone();
+        // Calls may come from any thread.
+        gpu.context.bind()?;
         let mut staging = gpu.staging.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let staging =
             staging.as_mut().ok_or_else(|| Error::new(INTERNAL, "no memory for batches was planned"))?;

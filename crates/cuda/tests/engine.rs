@@ -269,3 +269,28 @@ fn the_route_of_the_exchange_follows_the_hardware() {
     mock.peers(false);
     assert_eq!(backend(&[0, 1], Precision::Bf16).route(), Route::Host);
 }
+
+/// Each call of a session comes from a thread of its own.
+#[test]
+fn calls_may_come_from_any_thread() {
+    let mock = load();
+    let net = examples::miniature();
+    let plan = Plan::new(&net, 2, Use::Training).unwrap();
+    let mut executor = Executor::new(backend(&[0, 1], Precision::Bf16), plan, &[0, 1]).unwrap();
+    let data = Batch::new(2, net.image, net.crop, 4, 0);
+    let pass = Pass { batch: 2, mode: Mode::Train { seed: 5, step: 0 } };
+    let mut apart = |act: &mut (dyn FnMut(&mut Executor<CudaBackend>) + Send)| {
+        std::thread::scope(|scope| scope.spawn(|| act(&mut executor)).join().unwrap());
+    };
+    apart(&mut |executor| executor.initialise(3).unwrap());
+    for _ in 0..2 {
+        apart(&mut |executor| executor.begin_step(&data.input(), &pass, &RULE).unwrap());
+        apart(&mut |executor| assert!(executor.end_step().unwrap().loss.is_finite()));
+        apart(&mut |executor| executor.load(&data.input(), &pass).unwrap());
+        apart(&mut |executor| executor.forward_loaded(&pass).unwrap());
+        apart(&mut |executor| executor.backward(&pass).unwrap());
+        apart(&mut |executor| executor.update(&RULE).unwrap());
+        apart(&mut |executor| assert_eq!(executor.probabilities().unwrap().len(), 8));
+    }
+    mock.assert_clean();
+}
