@@ -152,6 +152,10 @@ API(cuLaunchKernel, (Function* f, unsigned gx, unsigned gy, unsigned gz, unsigne
     say("%s: function of device %d, stream of device %d", k.name, f->context->device->id, d->id);
     return INVALID_HANDLE;
   }
+  if (s->context != current()) {
+    say("%s: stream of device %d, which is not the thread's current one", k.name, d->id);
+    return INVALID_CONTEXT;
+  }
   if (extra) return INVALID_VALUE;
   TRY(check_dimensions(*f, grid, block, shared));
   auto values = std::make_shared<std::vector<std::vector<char>>>();

@@ -6,13 +6,13 @@ use ilsvrc_diagnostics::{
     DEVICE_UNUSABLE, DRIVER_TOO_OLD, Error, GPU_FAILED, GPU_LOST, NO_KERNELS, OUT_OF_MEMORY,
 };
 
-/// The driver's failure at `what`, which completes the sentence "cannot …".
-pub(crate) fn failure(error: DriverError, what: &str) -> Error {
+/// The driver's failure of `gpu` at `what`, which completes the sentence "cannot …".
+pub(crate) fn failure(error: DriverError, gpu: &str, what: &str) -> Error {
     let reason = reason(&error);
     let (code, message, hint) = match error.0 {
         Code::CUDA_ERROR_OUT_OF_MEMORY => (
             OUT_OF_MEMORY,
-            format!("the GPU is out of memory: cannot {what}"),
+            format!("{gpu} is out of memory: cannot {what}"),
             "use a smaller --batch, or stop what else uses the GPU (`nvidia-smi` lists it)",
         ),
         Code::CUDA_ERROR_NO_DEVICE
@@ -20,7 +20,7 @@ pub(crate) fn failure(error: DriverError, what: &str) -> Error {
         | Code::CUDA_ERROR_DEVICE_NOT_LICENSED
         | Code::CUDA_ERROR_NOT_PERMITTED => (
             DEVICE_UNUSABLE,
-            format!("the GPU cannot be used: cannot {what}"),
+            format!("{gpu} cannot be used: cannot {what}"),
             "`nvidia-smi` must list it, and CUDA_VISIBLE_DEVICES must not hide it",
         ),
         Code::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH | Code::CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE => (
@@ -41,12 +41,12 @@ pub(crate) fn failure(error: DriverError, what: &str) -> Error {
         | Code::CUDA_ERROR_SYSTEM_NOT_READY
         | Code::CUDA_ERROR_UNKNOWN => (
             GPU_LOST,
-            format!("the GPU was lost: cannot {what}"),
+            format!("{gpu} was lost: cannot {what}"),
             "checkpoints are safe: when `nvidia-smi` shows the GPU again, go on with `ilsvrc train --resume`",
         ),
         _ => (
             GPU_FAILED,
-            format!("the GPU failed: cannot {what}"),
+            format!("{gpu} failed: cannot {what}"),
             "checkpoints are safe: go on with `ilsvrc train --resume`; if it happens again, please report it",
         ),
     };

@@ -139,6 +139,9 @@ fn launch_limits() {
         unsafe { result::launch_kernel(f, (1, 1, 1), (64, 1, 1), 0, other.streams[0], &mut arguments) };
     assert_eq!(code(wrong), 400);
     assert!(mock.errors().iter().any(|e| e.contains("function of device 0, stream of device 1")));
+    // SAFETY: all belong to device 0, but the thread has gone over to the other, which the driver refuses.
+    let wrong = unsafe { result::launch_kernel(f, (1, 1, 1), (64, 1, 1), 0, gpu.streams[0], &mut arguments) };
+    assert_eq!(code(wrong), 201);
 }
 
 #[test]
