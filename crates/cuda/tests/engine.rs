@@ -1,5 +1,6 @@
 //! The whole engine on two virtual GPUs: training steps against the CPU backend, in every order in which a driver may run
 //! what it was given, with every conflicting access checked for an event between.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))] // where there are virtual GPUs
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What goes wrong on GPUs, each with its error: out of memory, a lost GPU, a failed kernel, drivers and GPUs too old.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))] // where there are virtual GPUs
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What steps leave behind: weights by each layer's own rule, and the copies of them that products read.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))] // where there are virtual GPUs
 
 mod common;
 

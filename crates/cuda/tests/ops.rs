@@ -1,5 +1,6 @@
 //! Every kernel against the f64 reference: the backend on virtual GPUs, whose driver runs the kernels' own source on the
 //! CPU, their threads in forward, reverse and random order.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))] // where there are virtual GPUs
 
 mod common;
 
