@@ -6,13 +6,13 @@ use crate::backend::CudaBackend;
 use crate::driver::{Event, Graph, PinnedMemory};
 use crate::exchange::{exchange, transfer};
 use crate::gpu::launch;
-use crate::launch::{Learn, THREADS, element, run_with, update_all};
+use crate::launch::{Learn, THREADS, blocks, element, run_with, update_all};
 use crate::staging::Staging;
 use crate::tower::{CudaTower, State};
 use ilsvrc_diagnostics::{Error, INTERNAL, Result};
 use ilsvrc_network::{Input, Net, Outcome, Pass, Plan, Stage, Step};
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 /// Steps that may be under way: one on the GPU and one behind it.
@@ -113,7 +113,7 @@ pub(crate) fn load(towers: &mut [CudaTower], net: &Net, input: &Input) -> Result
         let gpu = towers[index].gpu.clone();
         // Calls may come from any thread.
         gpu.context.bind()?;
-        let mut staging = gpu.staging.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut staging = gpu.staging.lock().unwrap_or_else(PoisonError::into_inner);
         let staging =
             staging.as_mut().ok_or_else(|| Error::new(INTERNAL, "no memory for batches was planned"))?;
         if !shared(towers, index) {
@@ -124,7 +124,7 @@ pub(crate) fn load(towers: &mut [CudaTower], net: &Net, input: &Input) -> Result
         let (out, pitch) = tower.image(net.crop, input.views.len())?;
         let (images, side, mean_side) = (input.views.len() as i32, input.side as i32, input.mean_side as i32);
         let (pixels, views, mean, crop) = (staged.pixels, staged.views, staged.mean, net.crop as i32);
-        let grid = crate::launch::blocks(input.views.len() * net.crop * net.crop * pitch);
+        let grid = blocks(input.views.len() * net.crop * net.crop * pitch);
         let name = element!(gpu.precision, "load");
         launch!(
             gpu,
@@ -152,7 +152,7 @@ pub(crate) fn load(towers: &mut [CudaTower], net: &Net, input: &Input) -> Result
     }
     // The GPUs read the caller's memory. They compute an earlier step meanwhile.
     for index in 0..towers.len() {
-        let staging = towers[index].gpu.staging.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let staging = towers[index].gpu.staging.lock().unwrap_or_else(PoisonError::into_inner);
         staging.iter().filter(|_| !shared(towers, index)).try_for_each(Staging::arrived)?;
     }
     Ok(())

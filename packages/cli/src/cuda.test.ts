@@ -206,7 +206,7 @@ describe.skipIf(!canMock)('on two virtual GPUs', () => {
   test('a run that lost its GPU goes on on the CPU', async () => {
     const mock = { FAIL: 'cuGraphLaunch:3=46!' };
     const { stderr } = await fail('E0408', train('lost', '0,1', '--checkpoint-steps', '1'), { mock });
-    expect(stderr).toContain('epoch 1, step 3: the GPU was lost');
+    expect(stderr).toContain('epoch 1, step 3: GPU 0 was lost');
     expect(stderr).toMatch(/hint: .*`ilsvrc train --resume`/);
     const result = await succeed(train('lost', 'cpu', '--resume'));
     expect(startOf(result)?.resumed).toEqual({ epoch: 1, step: 2 });
@@ -217,7 +217,7 @@ describe.skipIf(!canMock)('on two virtual GPUs', () => {
   test('a run whose kernel failed goes on on GPUs, to the same bits', async () => {
     const mock = { FAIL: 'cuGraphLaunch:5=719!' };
     const { stderr } = await fail('E0409', train('failed', '0,1', '--checkpoint-steps', '1'), { mock });
-    expect(stderr).toContain('epoch 2, step 2: the GPU failed');
+    expect(stderr).toContain('epoch 2, step 2: GPU 0 failed');
     await succeed(train('failed', '0,1', '--resume'));
     expectEveryStepOnce('failed');
     const model = (name: string) => hashOf(inRun(name, 'model.safetensors'));

@@ -67,8 +67,8 @@ fn forward(
     batch: usize,
     activation: Activation,
 ) -> Result<()> {
-    let w = tower.weights(weights, product.geometry.taps as usize, product.cols)?;
-    let b = tower.bias(bias, product.cols)?;
+    let w = tower.weights(weights, product.cols)?;
+    let b = tower.values(bias, product.cols)?;
     let (y, y_f32) = match tower.store(output)? {
         Store::Exact => (0, tower.exact(output, elements, batch)?),
         _ => (tower.element(output, elements, batch)?, 0),
@@ -97,7 +97,7 @@ fn input_gradient_of(
     weights: ParamId,
     dx: u64,
 ) -> Result<()> {
-    let w = tower.weights(weights, product.geometry.taps as usize, product.geometry.out_maps as usize)?;
+    let w = tower.weights(weights, product.geometry.out_maps as usize)?;
     let Product { kernel, grid, shared, geometry, splits, steps_per_split, .. } = *product;
     let steps = steps_per_split as i32;
     if splits == 1 {

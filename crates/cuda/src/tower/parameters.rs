@@ -54,20 +54,15 @@ impl CudaTower {
     }
 
     /// The address of the weights as products read them: `outputs` columns.
-    pub(crate) fn weights(&self, id: ParamId, taps: usize, outputs: usize) -> Result<u64> {
+    pub(crate) fn weights(&self, id: ParamId, outputs: usize) -> Result<u64> {
         let parameter = self.parameter(id)?;
         let columns = parameter.shape[0];
-        if columns != outputs || taps == 0 {
+        if columns != outputs {
             let name = &parameter.name;
             return Err(Error::new(INTERNAL, format!("{name} has {columns} outputs, an op takes {outputs}")));
         }
         let tensors = &self.parameters[id.0];
         Ok(tensors.copy.as_ref().unwrap_or(&tensors.value).at)
-    }
-
-    /// The address of biases.
-    pub(crate) fn bias(&self, id: ParamId, outputs: usize) -> Result<u64> {
-        self.values(id, outputs)
     }
 
     /// The address of the copy that products read; 0 where they read the values.
