@@ -207,8 +207,7 @@ fn subject(backend: &CudaBackend, precision: Precision) -> Subject<'_, CudaBacke
     Subject::new(precision.name(), 0, backend, tolerance)
 }
 
-/// With fewer bits some pools choose another of two nearly equal positions, and each choice sends a gradient elsewhere:
-/// behind the pools the gradients of a few images agree in direction, and hardly more. [`layers`] is strict with each op.
+/// Of the first step. With fewer bits gradients far behind the loss agree roughly; [`layers`] is strict with each op.
 fn golden_tolerance(precision: Precision) -> goldens::Tolerance {
     match precision {
         Precision::F32 => goldens::F32,
@@ -217,11 +216,14 @@ fn golden_tolerance(precision: Precision) -> goldens::Tolerance {
     }
 }
 
-fn training_tolerance(precision: Precision) -> Tolerance {
+/// Of so many steps. In bf16 convolutions are compared after the first one, where a gradient that is missing is off by 1;
+/// later ones amplify what was rounded. The dense bound of one step is twice the 2.05e-2 seen on virtual GPUs.
+fn training_tolerance(precision: Precision, steps: usize) -> Tolerance {
+    let (dense, convolutions) = if steps == 1 { (4e-2, 0.5) } else { (2e-2, f64::INFINITY) };
     match precision {
         Precision::F32 => Tolerance { loss: 1e-5, dense: 1e-4, convolutions: 1e-4 },
         Precision::Tf32 => Tolerance { loss: 2e-3, dense: 2e-2, convolutions: 1e-1 },
-        Precision::Bf16 => Tolerance { loss: 1e-2, dense: 2e-2, convolutions: 1.1 },
+        Precision::Bf16 => Tolerance { loss: 1e-2, dense, convolutions },
     }
 }
 
@@ -230,10 +232,12 @@ fn training_tolerance(precision: Precision) -> Tolerance {
 fn trainings(precisions: &[Precision], found: &[Device], alexnet: Option<usize>) -> Vec<Item> {
     let mut nets: Vec<(&'static str, Net, Vec<usize>)> = vec![
         ("miniature", examples::miniature(), vec![5, 5, 5, 3]),
+        ("miniature-step", examples::miniature(), vec![5]),
         ("cifar-80sec", examples::cifar_80sec(), vec![2, 1]),
         ("cifar-18pct", examples::cifar_18pct(), vec![2, 1]),
     ];
     nets.extend(alexnet.map(|images| ("alexnet", examples::alexnet(), vec![images, images.div_ceil(2)])));
+    nets.extend(alexnet.map(|images| ("alexnet-step", examples::alexnet(), vec![images])));
     let mut items = Vec::new();
     // What the CPU makes of a net is computed once, when it is first needed.
     let mut cpu: HashMap<&str, Rc<OnceCell<Trained>>> = HashMap::new();
@@ -274,7 +278,7 @@ fn against_the_cpu(
     let places: Vec<usize> = (0..net.towers).collect();
     let gpu = || train(net, towers.backend(precision)?, &places, batches.iter(), &RULE).map_err(explain);
     let first = gpu()?;
-    let near = first.compare(cpu.get().expect("just made"), training_tolerance(precision));
+    let near = first.compare(cpu.get().expect("just made"), training_tolerance(precision, sizes.len()));
     gpu()?.assert_same(&first);
     Ok(near)
 }

@@ -71,10 +71,13 @@ struct Tolerance {
 
 const F32: Tolerance = Tolerance { loss: 1e-5, dense: 1e-4, convolutions: 1e-4 };
 const TF32: Tolerance = Tolerance { loss: 2e-3, dense: 2e-2, convolutions: 1e-1 };
-/// With 8 bits of mantissa some pools choose another of two nearly equal positions, and each choice sends a gradient
-/// elsewhere: far behind the pools gradients of a few images agree in direction only. Every op by itself is held to a
-/// rounding by tests/ops.rs.
-const BF16: Tolerance = Tolerance { loss: 1e-2, dense: 2e-2, convolutions: 1.1 };
+/// After one step. With 8 bits of mantissa gradients far behind the loss agree roughly: 0.23 off was seen with the small
+/// net, 0.35 with alexnet's conv1. A gradient that is missing, or of another sign, is off by 1 or more. Every op by itself
+/// is held to a rounding by tests/ops.rs.
+const BF16: Tolerance = Tolerance { loss: 1e-2, dense: 2e-2, convolutions: 0.5 };
+/// After some steps of the small net, whose convolutions amplify what was rounded: they say nothing more in bf16 and are
+/// not compared.
+const BF16_LATER: Tolerance = Tolerance { convolutions: f64::INFINITY, ..BF16 };
 
 fn compare(what: &str, ours: &Trained, cpu: &Trained, tolerance: Tolerance) {
     assert_eq!(ours.losses.len(), cpu.losses.len());
@@ -104,7 +107,9 @@ fn a_small_net_trains_as_on_the_cpu() {
     let mock = load();
     let net = examples::miniature();
     let cpu = train(&net, CpuBackend::new(&[1]).unwrap(), &[0, 0], 5, 3);
-    for (precision, tolerance) in [(Precision::F32, F32), (Precision::Tf32, TF32), (Precision::Bf16, BF16)] {
+    for (precision, tolerance) in
+        [(Precision::F32, F32), (Precision::Tf32, TF32), (Precision::Bf16, BF16_LATER)]
+    {
         for places in [&[0, 1], &[0, 0]] {
             let ours = train(&net, backend(places, precision), &[0, 1], 5, 3);
             let what = format!("{} on {places:?}", precision.name());
@@ -113,6 +118,11 @@ fn a_small_net_trains_as_on_the_cpu() {
                 assert_eq!(ours.hits, cpu.hits, "{what}");
             }
         }
+    }
+    let cpu = train(&net, CpuBackend::new(&[1]).unwrap(), &[0, 0], 5, 0);
+    for places in [&[0, 1], &[0, 0]] {
+        let ours = train(&net, backend(places, Precision::Bf16), &[0, 1], 5, 0);
+        compare(&format!("one step in bf16 on {places:?}"), &ours, &cpu, BF16);
     }
     mock.assert_clean();
 }
