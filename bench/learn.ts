@@ -11,7 +11,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Config, presets, type Recipe } from '@ilsvrc/config';
-import { machine } from './machine.ts';
+import { machine } from '@ilsvrc/engine';
 
 /** What is trained: a net, the changes to its recipe, and how it is judged. */
 interface Case {

@@ -5,13 +5,13 @@
  *
  * Writes `step-cpu.json` and `step-cpu.md`. What the figures mean: bench/README.md.
  */
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { isPreset, presets } from '@ilsvrc/config';
-import { machine } from './machine.ts';
+import { machine } from '@ilsvrc/engine';
+import { installPython, root, run, spread } from './tools.ts';
 
 interface Times {
   step: number[];
@@ -41,7 +41,6 @@ interface Statistics {
   images_per_second: number;
 }
 
-const root = join(import.meta.dirname, '..');
 const { values } = parseArgs({
   options: {
     preset: { type: 'string', default: 'alexnet' },
@@ -55,40 +54,9 @@ const { values } = parseArgs({
   },
 });
 
-/** The program's standard output; its errors go to ours. */
-function run(program: string, args: string[]): string {
-  const result = spawnSync(program, args, {
-    cwd: root,
-    encoding: 'utf8',
-    maxBuffer: 2 ** 28,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  if (result.error) throw result.error;
-  if (result.status !== 0)
-    throw new Error(`${program} ${args.join(' ')} ended with ${result.status ?? result.signal}`);
-  return result.stdout;
-}
-
 function statistics(seconds: number[], batch: number): Statistics {
-  const sorted = seconds.toSorted((a, b) => a - b);
-  const half = sorted.length / 2;
-  const median = ((sorted[Math.ceil(half) - 1] ?? Number.NaN) + (sorted[Math.floor(half)] ?? Number.NaN)) / 2;
-  return {
-    n: sorted.length,
-    median,
-    fastest: sorted[0] ?? Number.NaN,
-    slowest: sorted.at(-1) ?? Number.NaN,
-    images_per_second: batch / median,
-  };
-}
-
-/** Installs PyTorch where it goes away with `directory`. */
-function installTorch(directory: string): string {
-  const environment = join(directory, 'python');
-  run('python3', ['-m', 'venv', environment]);
-  const python = join(environment, 'bin', 'python');
-  run(python, ['-m', 'pip', 'install', '--quiet', '-r', join(root, 'bench/peers/pytorch/requirements.txt')]);
-  return python;
+  const { n, median, low, high } = spread(seconds);
+  return { n, median, fastest: low, slowest: high, images_per_second: batch / median };
 }
 
 function measure(directory: string, python: string) {
@@ -190,7 +158,10 @@ function markdown(result: ReturnType<typeof measure>): string {
 
 const directory = mkdtempSync(join(tmpdir(), 'ilsvrc-bench-'));
 try {
-  const result = measure(directory, values.python ?? installTorch(directory));
+  const result = measure(
+    directory,
+    values.python ?? installPython(directory, 'bench/peers/pytorch/requirements.txt'),
+  );
   const text = markdown(result);
   mkdirSync(values.out, { recursive: true });
   writeFileSync(join(values.out, 'step-cpu.json'), `${JSON.stringify(result, null, 2)}\n`);

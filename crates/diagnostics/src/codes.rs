@@ -23,6 +23,10 @@ codes! {
     MANIFEST_VERSION = "E0206";
     /// More images than allowed could not be decoded.
     TOO_MANY_REJECTED = "E0207";
+    /// A source with images of one class.
+    ONE_CLASS = "E0208";
+    /// The arrangement of a source's files is none that is known, or contradicts itself.
+    LAYOUT_UNKNOWN = "E0209";
     /// The output folder holds something prepared with other settings.
     OUTPUT_DIFFERS = "E0210";
     /// Writing failed: disk full, no permission, or the folder vanished.
@@ -33,6 +37,18 @@ codes! {
     TAR_MALFORMED = "E0213";
     /// The data set's images do not have the size that the net needs.
     IMAGE_SIZE = "E0214";
+    /// Another process is writing to the same output folder.
+    OUTPUT_BUSY = "E0215";
+    /// What was found is not what the recipe says.
+    RECIPE_DIFFERS = "E0216";
+    /// Parts of a data set are not there when they are to be joined.
+    PARTS_MISSING = "E0217";
+    /// A file of labels, classes or boxes is not what its format asks for.
+    ANNOTATION_MALFORMED = "E0218";
+    /// An archive is not the one that was published under its name.
+    ARCHIVE_DIFFERS = "E0219";
+    /// The photos are not those that the data set was made of.
+    SOURCE_CHANGED = "E0220";
     /// A model or checkpoint file does not exist or cannot be read.
     MODEL_UNREADABLE = "E0301";
     /// A model or checkpoint file is cut short or damaged.

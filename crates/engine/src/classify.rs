@@ -1,8 +1,9 @@
-//! Classification of photos as they come: JPEG files of any size, prepared as the model's training images were.
+//! Classification of photos as they come: files of any size and common format, prepared by what prepared the training
+//! images.
 
 use crate::{Session, Views};
 use ilsvrc_diagnostics::{Error, MODEL_CORRUPT, Result};
-use ilsvrc_images::{Decoder, Resize, resize_crop};
+use ilsvrc_images::{Fit, Resize, Squarer};
 use serde::Deserialize;
 
 /// How photos are classified.
@@ -17,10 +18,13 @@ pub struct ClassifyRequest {
 #[derive(Deserialize)]
 struct Preprocessing {
     resize: Resize,
+    /// Older records lack it: photos were not turned.
+    #[serde(default)]
+    exif_rotate: bool,
 }
 
 impl Session {
-    /// Probabilities of `files` (JPEG), `files x classes`.
+    /// Probabilities of `files` (JPEG, PNG, GIF, BMP or WebP), `files x classes`.
     ///
     /// # Errors
     /// `IMAGE_UNDECODABLE`; `MODEL_CORRUPT` where the model says not how images are prepared, or none was loaded.
@@ -31,15 +35,16 @@ impl Session {
         };
         let mean = self.mean.clone().ok_or_else(unprepared)?;
         let record = self.metadata.get("preprocessing").ok_or_else(unprepared)?;
-        let Preprocessing { resize } = serde_json::from_str(record).map_err(|_| unprepared())?;
+        let Preprocessing { resize, exif_rotate } = serde_json::from_str(record).map_err(|_| unprepared())?;
         let side = self.net().image;
         let views = request.views.of(self.net());
-        let mut decoder = Decoder::new();
+        let how = Fit { size: side, resize, exif_rotate };
+        let mut squarer = Squarer::new();
         let mut probabilities = Vec::new();
         // One at a time: a photo's ten views fill a pass, and photos in memory may be large.
         for file in files {
-            let photo = resize_crop(&decoder.decode(file)?.image, side, resize);
-            probabilities.extend(self.average(&photo.pixels, side, &views, &mean)?);
+            let photo = squarer.square(file, &how)?;
+            probabilities.extend(self.average(photo.pixels, side, &views, &mean)?);
         }
         Ok(probabilities)
     }

@@ -4,6 +4,7 @@ use crate::Options;
 use ilsvrc_cpu::CpuBackend;
 use ilsvrc_cuda::{CudaBackend, Device, Precision, Route};
 use ilsvrc_diagnostics::{DEVICE_UNUSABLE, DRIVER_ABSENT, Error, NET_INVALID, Result};
+use ilsvrc_images::{CacheSize, available_memory};
 use ilsvrc_network::{Execution, Executor, Net, Plan, Use};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ pub struct Layout {
     pub precision: &'static str,
     /// Why `auto` did not take a GPU that is there.
     pub notice: Option<String>,
+    /// What fits into the cache of decoded images, where there is one.
+    pub cache: Option<CacheSize>,
 }
 
 /// A place.
@@ -61,7 +64,8 @@ pub(crate) fn open(options: &Options) -> Result<(Box<dyn Execution>, Layout)> {
             };
             let exchange = if options.net.towers == 1 { "none" } else { "memory" };
             let devices = threads.iter().map(device).map(|device| (CPU.to_string(), device)).collect();
-            let layout = Layout { places: list(devices, &of_tower), exchange, precision: "f32", notice };
+            let layout =
+                Layout { places: list(devices, &of_tower), exchange, precision: "f32", notice, cache: None };
             Ok((Box::new(Executor::new(CpuBackend::new(&threads)?, plan, &of_tower)?), layout))
         }
         Places::Gpus(gpus) => {
@@ -75,7 +79,8 @@ pub(crate) fn open(options: &Options) -> Result<(Box<dyn Execution>, Layout)> {
             let all = ilsvrc_cuda::devices()?;
             let name = |gpu: &usize| (gpu.to_string(), all[*gpu].name.clone());
             let places = list(gpus.iter().map(name).collect(), &of_tower);
-            let layout = Layout { places, exchange, precision: options.precision()?.name(), notice };
+            let layout =
+                Layout { places, exchange, precision: options.precision()?.name(), notice, cache: None };
             Ok((Box::new(Executor::new(backend, plan, &of_tower)?), layout))
         }
     }
@@ -258,7 +263,7 @@ fn cpu_memory(net: &Net, plan: &Plan, use_: Use) -> Memory {
         parameters + activations + input
     };
     let (parameters_bytes, activations_bytes, input_bytes) = bytes(plan);
-    let free_bytes = available_memory();
+    let free_bytes = available_memory().map(|bytes| bytes as usize);
     let largest = free_bytes.map(|free| {
         let fits = |batch: usize| Plan::new(net, batch, use_).is_ok_and(|plan| total(&plan) <= free);
         let (mut fitting, mut failing) = (0, LARGEST_BATCH + 1);
@@ -280,14 +285,6 @@ fn cpu_memory(net: &Net, plan: &Plan, use_: Use) -> Memory {
         free_bytes,
     };
     Memory { places: vec![place], largest_batch: largest }
-}
-
-/// Memory that programs could still take, in bytes, where the system tells.
-fn available_memory() -> Option<usize> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kilobytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }
 
 #[cfg(test)]

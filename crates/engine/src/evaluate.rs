@@ -3,7 +3,7 @@
 use crate::train::count;
 use crate::{Session, Views};
 use ilsvrc_diagnostics::{Error, INTERRUPTED, Result};
-use ilsvrc_images::{LoadMode, Loader, LoaderOptions};
+use ilsvrc_images::{LoadMode, Loader, LoaderOptions, Shuffle};
 use ilsvrc_network::{Input, Mode, Pass, View, cross_entropy};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -76,10 +76,12 @@ impl Session {
             seed: self.seed,
             epoch: 0,
             first_batch: 0,
+            shuffle: Shuffle::Full,
             mode: LoadMode::Whole,
             threads: self.threads,
         };
-        let mut loader = Loader::with_memory(dataset, options, self.executor.host_memory())?;
+        let mut loader =
+            Loader::with_memory(dataset, options, self.executor.host_memory(), self.cache.clone())?;
         let mut probabilities = Vec::with_capacity(total * classes);
         let mut labels = Vec::with_capacity(total);
         while let Some(batch) = loader.next()? {
@@ -115,15 +117,20 @@ impl Session {
         let mut sums = vec![0.0f64; images * classes];
         let pairs: Vec<(usize, View)> =
             (0..images).flat_map(|index| views.iter().map(move |&view| (index, view))).collect();
-        let mut chosen = Vec::with_capacity(batch.min(pairs.len()) * image);
+        // An image for each of its views; with one view the images serve as they are.
+        let mut chosen = Vec::new();
         for chunk in pairs.chunks(batch) {
-            chosen.clear();
-            for &(index, _) in chunk {
-                chosen.extend_from_slice(&pixels[index * image..][..image]);
-            }
+            let pixels = if views.len() == 1 {
+                &pixels[chunk[0].0 * image..][..chunk.len() * image]
+            } else {
+                chosen.clear();
+                for &(index, _) in chunk {
+                    chosen.extend_from_slice(&pixels[index * image..][..image]);
+                }
+                &chosen
+            };
             let chunk_views: Vec<View> = chunk.iter().map(|&(_, view)| view).collect();
-            let input =
-                Input { pixels: &chosen, side, views: &chunk_views, mean, mean_side: side, labels: &[] };
+            let input = Input { pixels, side, views: &chunk_views, mean, mean_side: side, labels: &[] };
             self.executor.forward(&input, &Pass { batch: chunk.len(), mode: Mode::Test })?;
             let rows = self.executor.probabilities()?;
             for (&(index, _), row) in chunk.iter().zip(rows.chunks_exact(classes)) {

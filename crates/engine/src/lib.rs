@@ -18,7 +18,7 @@ pub use devices::{Layout, Memory, MemoryRequest, Place, PlaceMemory, memory};
 pub use evaluate::{EvaluateReport, EvaluateRequest, Progress};
 pub use machine::Machine;
 pub use model_file::{ModelFile, read_metadata};
-pub use options::{Options, Purpose};
+pub use options::{CacheOptions, Options, Purpose};
 pub use session::Session;
 pub use stages::{Stage, StageShares};
 pub use train::{TrainReport, TrainRequest, TrainStep};

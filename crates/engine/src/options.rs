@@ -2,8 +2,10 @@
 
 use ilsvrc_cuda::Precision;
 use ilsvrc_diagnostics::Result;
+use ilsvrc_images::CacheLimit;
 use ilsvrc_network::{Net, Use};
 use serde::Deserialize;
+use std::path::PathBuf;
 
 /// How a session is opened.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,6 +27,19 @@ pub struct Options {
     /// What the plan keeps.
     #[serde(rename = "use")]
     pub purpose: Purpose,
+    /// Keeps decoded images of a data set; none by default.
+    #[serde(default)]
+    pub cache: Option<CacheOptions>,
+}
+
+/// Which images are kept decoded, in how much memory.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheOptions {
+    /// Folder of the prepared data set, as requests name it.
+    pub dataset: PathBuf,
+    /// The most that they take.
+    pub limit: CacheLimit,
 }
 
 /// What a session is for.

@@ -2,9 +2,9 @@
 
 use crate::model_file::{self, ModelFile, Tensor};
 use crate::train::Feed;
-use crate::{Layout, Options, Purpose, devices};
+use crate::{CacheOptions, Layout, Options, Purpose, devices};
 use ilsvrc_diagnostics::{CLASSES_DIFFER, Error, IMAGE_SIZE, INTERNAL, MODEL_FOREIGN, Result};
-use ilsvrc_images::Dataset;
+use ilsvrc_images::{Cache, Dataset};
 use ilsvrc_network::{Execution, Net, ParamId, Parameter, Slot};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,8 @@ pub struct Session {
     pub(crate) feed: Option<Feed>,
     /// Steps that have begun and not ended; after an error some may be left.
     pub(crate) under_way: usize,
+    /// Decoded images; of one data set, and of no use to others.
+    pub(crate) cache: Option<Arc<Cache>>,
     dataset: Option<(PathBuf, Arc<Dataset>)>,
     purpose: Purpose,
 }
@@ -38,11 +40,12 @@ impl Session {
     /// Plans the net, allocates the towers and draws the initial weights.
     ///
     /// # Errors
-    /// `NET_INVALID`, `DEVICE_UNUSABLE`, `OUT_OF_MEMORY`; where GPUs are asked for, those of `ilsvrc-cuda`.
+    /// `NET_INVALID`, `DEVICE_UNUSABLE`, `OUT_OF_MEMORY`; where GPUs are asked for, those of `ilsvrc-cuda`; where a cache is
+    /// asked for, those of its data set.
     pub fn open(options: Options) -> Result<Self> {
         let (mut executor, layout) = devices::open(&options)?;
         executor.initialise(options.seed)?;
-        Ok(Self {
+        let mut session = Self {
             executor,
             layout,
             seed: options.seed,
@@ -51,12 +54,19 @@ impl Session {
             metadata: BTreeMap::new(),
             feed: None,
             under_way: 0,
+            cache: None,
             dataset: None,
             purpose: options.purpose,
-        })
+        };
+        if let Some(CacheOptions { dataset, limit }) = &options.cache {
+            let cache = Cache::new(session.dataset(dataset)?, *limit);
+            session.layout.cache = Some(cache.size());
+            session.cache = Some(Arc::new(cache));
+        }
+        Ok(session)
     }
 
-    /// Where the net works.
+    /// Where the net works, and what its cache holds.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }

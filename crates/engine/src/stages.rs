@@ -12,7 +12,7 @@ pub enum Stage {
     Read,
     /// JPEG decoding and augmentation.
     Decode,
-    /// Forward, backward and update.
+    /// Copy, forward, backward and update.
     Train,
 }
 
@@ -29,67 +29,75 @@ pub struct StageShares {
     pub train: f64,
 }
 
+/// What held the pipeline back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Limit {
+    pub(crate) stage: Stage,
+    /// Images a second that this stage would reach if it were never kept waiting; on a CPU, beside the work of the others.
+    pub(crate) ceiling: f64,
+}
+
 /// The trainer may wait this share of its time before another stage is named: queues run dry now and then.
 const WAITING_ALLOWED: f64 = 0.05;
 
-/// Measures the stages over some steps.
+/// Measures the stages from a loader's first batch on.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Meter {
-    start: StageTimes,
+    images: usize,
     copy: f64,
     train: f64,
+    seconds: f64,
 }
 
 impl Meter {
-    /// Starts at the loader's times `start`.
-    pub(crate) fn new(start: StageTimes) -> Self {
-        Self { start, copy: 0.0, train: 0.0 }
-    }
-
     /// Adds a step's seconds.
-    pub(crate) fn add(&mut self, copy: f64, train: f64) {
+    pub(crate) fn add_step(&mut self, images: usize, copy: f64, train: f64) {
+        self.images += images;
         self.copy += copy;
         self.train += train;
     }
 
-    /// Shares of `seconds`, and the stage that held the others back.
-    pub(crate) fn finish(&self, end: &StageTimes, seconds: f64) -> (StageShares, Stage) {
+    /// Adds wall time.
+    pub(crate) fn add_time(&mut self, seconds: f64) {
+        self.seconds += seconds;
+    }
+
+    /// The share of the time that each stage was busy.
+    pub(crate) fn shares(&self, loader: &StageTimes) -> StageShares {
         // Clocks are read at different instants, so a share may exceed 1 by a little.
-        let share = |busy: f64| if seconds > 0.0 { (busy / seconds).clamp(0.0, 1.0) } else { 0.0 };
-        let shares = StageShares {
-            read: share(end.read - self.start.read),
-            decode: share((end.decode - self.start.decode) / end.threads.max(1) as f64),
+        let share = |busy: f64| if self.seconds > 0.0 { (busy / self.seconds).clamp(0.0, 1.0) } else { 0.0 };
+        StageShares {
+            read: share(loader.read),
+            decode: share(loader.decode / loader.threads.max(1) as f64),
             copy: share(self.copy),
             train: share(self.train),
-        };
-        let limiting = if share(end.waited - self.start.waited) <= WAITING_ALLOWED {
-            Stage::Train
-        } else if shares.read > shares.decode {
-            Stage::Read
+        }
+    }
+
+    /// The stage that holds the others back: the slowest by images a second of its own work, unless the trainer hardly waits.
+    /// Busy shares would not do, because decoders work ahead: in a short epoch they decode more than is trained. Nor do
+    /// waits alone: at the start of an epoch the pipeline is empty, and there the trainer waits for any loader.
+    pub(crate) fn limit(&self, loader: &StageTimes) -> Limit {
+        let rate = |images: usize, busy: f64| if busy > 0.0 { images as f64 / busy } else { f64::INFINITY };
+        let train = Limit { stage: Stage::Train, ceiling: rate(self.images, self.copy + self.train) };
+        let read = Limit { stage: Stage::Read, ceiling: rate(loader.images_read, loader.read) };
+        let decoders = loader.decode / loader.threads.max(1) as f64;
+        let decode = Limit { stage: Stage::Decode, ceiling: rate(loader.images_decoded, decoders) };
+        let waits = loader.waited > WAITING_ALLOWED * (self.seconds - loader.filling);
+        let slowest = if waits {
+            [read, decode]
+                .into_iter()
+                .fold(train, |slowest, stage| if stage.ceiling < slowest.ceiling { stage } else { slowest })
         } else {
-            Stage::Decode
+            train
         };
-        (shares, limiting)
+        // What was reached can be reached; and a stage without work has no ceiling that JSON could hold.
+        let reached = rate(self.images, self.seconds);
+        let ceiling = if slowest.ceiling.is_finite() { slowest.ceiling.max(reached) } else { reached };
+        Limit { ceiling, ..slowest }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn limiting(read: f64, decode: f64, waited: f64) -> Stage {
-        let mut meter = Meter::new(StageTimes { read: 1.0, decode: 1.0, waited: 1.0, threads: 2 });
-        meter.add(1.0, 4.0);
-        let end = StageTimes { read: 1.0 + read, decode: 1.0 + decode, waited: 1.0 + waited, threads: 2 };
-        let (shares, stage) = meter.finish(&end, 10.0);
-        assert_eq!((shares.copy, shares.train), (0.1, 0.4));
-        assert!((shares.decode - decode / 20.0).abs() < 1e-12);
-        stage
-    }
-
-    #[test]
-    fn the_trainer_limits_unless_it_waits() {
-        assert_eq!(limiting(9.0, 9.0, 0.1), Stage::Train);
-        assert_eq!(limiting(9.0, 9.0, 5.0), Stage::Read);
-        assert_eq!(limiting(1.0, 19.0, 5.0), Stage::Decode);
-    }
-}
+#[path = "stages_tests.rs"]
+mod tests;

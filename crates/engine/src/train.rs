@@ -1,9 +1,9 @@
 //! Training: a number of steps of momentum SGD from a given place in an epoch.
 
-use crate::stages::{Meter, Stage, StageShares};
+use crate::stages::{Limit, Meter, Stage, StageShares};
 use crate::{Session, views};
 use ilsvrc_diagnostics::{DIVERGED, Error, INTERNAL, Result, SPLIT_EMPTY};
-use ilsvrc_images::{Batch, Dataset, LoadMode, Loader, LoaderOptions};
+use ilsvrc_images::{Batch, Dataset, LoadMode, Loader, LoaderOptions, Shuffle};
 use ilsvrc_network::{Input, Mode, Outcome, Pass, UpdateRule};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -28,6 +28,9 @@ pub struct TrainRequest {
     pub steps: usize,
     /// Learning rate, momentum and decay.
     pub rule: UpdateRule,
+    /// How the images of an epoch are shuffled.
+    #[serde(default)]
+    pub shuffle: Shuffle,
     /// Mirror every second image (by chance).
     pub mirror: bool,
     /// Standard deviation of the factors of the colour's principal components; 0 for none.
@@ -68,15 +71,19 @@ pub struct TrainReport {
     pub seconds: f64,
     /// Images a second.
     pub images_per_second: f64,
-    /// How busy each stage was.
+    /// How busy each stage was, in this epoch from where this session entered it.
     pub stages: StageShares,
-    /// The stage that held the others back.
+    /// The stage that held the others back, likewise.
     pub limiting_stage: Stage,
+    /// What that stage would reach if it never waited for another; likewise.
+    pub ceiling_images_per_second: f64,
 }
 
 /// A loader that stands where the last call ended.
 pub(crate) struct Feed {
     loader: Loader,
+    /// What was measured since the loader was opened.
+    meter: Meter,
     /// The request that goes on from here, but for its steps and its rule.
     next: TrainRequest,
 }
@@ -109,13 +116,12 @@ impl Session {
         }
         let mean = self.mean.get_or_insert_with(|| Arc::new(dataset.mean())).clone();
         // Taken out: after an error the loader's place is not known.
-        let mut loader = match self.feed.take() {
-            Some(feed) if feed.continues(request) => feed.loader,
-            _ => self.open_loader(&dataset, request)?,
+        let (mut loader, mut meter) = match self.feed.take() {
+            Some(feed) if feed.continues(request) => (feed.loader, feed.meter),
+            _ => (self.open_loader(&dataset, request)?, Meter::default()),
         };
 
         let begin = Instant::now();
-        let mut meter = Meter::new(loader.stats());
         let (mut loss_sum, mut hits, mut seen) = (0.0, 0.0, 0);
         let last = (request.first_step + request.steps).min(steps_per_epoch);
         let mut step = request.first_step;
@@ -146,7 +152,7 @@ impl Session {
                 .end_step()
                 .and_then(|done| finite(done, begun.global_step, &request.rule))
                 .map_err(|error| at_step(request, begun.step, error))?;
-            meter.add(done.load_seconds, done.train_seconds);
+            meter.add_step(begun.images, done.load_seconds, done.train_seconds);
             loss_sum += done.loss * begun.images as f64;
             hits += done.hits;
             seen += begun.images;
@@ -162,8 +168,10 @@ impl Session {
         }
 
         let seconds = begin.elapsed().as_secs_f64();
-        let (stages, limiting_stage) = meter.finish(&loader.stats(), seconds);
-        self.feed = Some(Feed { loader, next: TrainRequest { first_step: step, ..request.clone() } });
+        meter.add_time(seconds);
+        let stages = meter.shares(&loader.stats());
+        let Limit { stage, ceiling } = meter.limit(&loader.stats());
+        self.feed = Some(Feed { loader, meter, next: TrainRequest { first_step: step, ..request.clone() } });
         let mean_of = |sum: f64| if seen > 0 { sum / seen as f64 } else { 0.0 };
         Ok(TrainReport {
             steps: step - request.first_step,
@@ -174,7 +182,8 @@ impl Session {
             seconds,
             images_per_second: seen as f64 / seconds,
             stages,
-            limiting_stage,
+            limiting_stage: stage,
+            ceiling_images_per_second: ceiling,
         })
     }
 
@@ -188,6 +197,7 @@ impl Session {
                 seed: self.seed,
                 epoch: request.epoch,
                 first_batch: request.first_step,
+                shuffle: request.shuffle,
                 mode: LoadMode::Train {
                     crop: plan.net.crop,
                     mirror: request.mirror,
@@ -196,6 +206,7 @@ impl Session {
                 threads: self.threads,
             },
             self.executor.host_memory(),
+            self.cache.clone(),
         )
     }
 

@@ -3,6 +3,7 @@
 //! `dataset.json` is written last, so a folder that has one is complete. It holds the hash of every other file and its own:
 //! `checksum` is the SHA-256 of the file with those 64 digits replaced by zeros.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,8 @@ use crate::resize::Resize;
 pub const MANIFEST: &str = "dataset.json";
 /// The mean image's name.
 pub const MEAN: &str = "mean.npy";
+/// The name of the list of what was left out.
+pub const REJECTED: &str = "rejected.jsonl";
 /// The largest side of prepared images.
 pub(crate) const MAX_SIZE: usize = 4096;
 pub(crate) const NO_CHECKSUM: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -32,6 +35,9 @@ pub struct Class {
     pub wnid: String,
     /// What is shown.
     pub name: String,
+    /// `ILSVRC2012_ID` of the devkit, 1 to 1000, where the source has one: submissions are numbered so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devkit_id: Option<u32>,
 }
 
 /// `dataset.json`.
@@ -49,22 +55,28 @@ pub struct Manifest {
     pub classes: Vec<Class>,
     /// The splits.
     pub splits: Vec<Split>,
-    /// Files that could not be decoded, listed in `rejected.jsonl`.
+    /// Files that could not be used, listed in `rejected.jsonl`.
     pub rejected: u64,
     /// Files that decoded with a warning and were kept.
     pub warnings: u64,
-    /// Files of the source that are no images.
-    pub ignored: u64,
+    /// Photos that carry an EXIF orientation, obeyed or not.
+    pub rotations: u64,
+    /// Files of the source that are no image of a split, by reason.
+    pub ignored: BTreeMap<String, u64>,
     /// The split that the statistics below are of: the training split.
     pub statistics_of: String,
     /// Mean red, green and blue, 0 to 255.
     pub channel_mean: [f64; 3],
     /// Principal components of the colours.
     pub pca: Pca,
-    /// SHA-256 of `mean.npy`: f32, size x size x 3, the mean of the images as decoded from the shards.
+    /// SHA-256 of `mean.npy`: f32, size x size x 3, the mean of the images before they were compressed.
     pub mean_sha256: String,
+    /// SHA-256 of `rejected.jsonl`.
+    pub rejected_sha256: String,
     /// How the images were made.
     pub preprocessing: Preprocessing,
+    /// What was asked for, so that a repair can plan again; null for shards of other programs.
+    pub request: serde_json::Value,
     /// Hash of the plan that this is the result of.
     pub plan: String,
 }
@@ -113,14 +125,20 @@ pub struct Preprocessing {
     pub filter: String,
     /// The decoder and its version.
     pub decoder: String,
+    /// Whether photos were turned as their EXIF orientation says.
+    pub exif_rotate: bool,
     /// JPEG quality of the shards.
     pub quality: u8,
     /// Chroma subsampling of the shards.
     pub subsampling: String,
     /// Seed of the order.
     pub seed: u64,
+    /// Images in a shard, rejected ones counted.
+    pub shard_images: usize,
     /// The layout that was recognised.
     pub layout: String,
+    /// How the source numbered its classes; here they are always sorted by WNID.
+    pub class_order: String,
     /// Where the photos came from.
     pub sources: Vec<Source>,
 }
@@ -156,7 +174,7 @@ impl Manifest {
         let invalid = |info: String| {
             Error::new(MANIFEST_INVALID, format!("{} is not valid", path.display()))
                 .info(info)
-                .hint("delete the damaged files and give the `ilsvrc prep` command of this data set again: only they are made anew")
+                .hint("write it again with the `ilsvrc prep` command of this data set and --force")
         };
         let text = fs::read_to_string(&path).map_err(|error| {
             Error::new(MANIFEST_INVALID, format!("{} is not a prepared data set", folder.display()))
@@ -189,11 +207,23 @@ impl Manifest {
         if !(1..=MAX_SIZE).contains(&self.size) {
             return Err(format!("images of {} pixels; 1 to {MAX_SIZE} are possible", self.size));
         }
+        if self.counts().try_fold(0u64, u64::checked_add).is_none() {
+            return Err("counts of images and bytes whose sum is beyond 2^64".to_owned());
+        }
         let mut files = self.splits.iter().flat_map(|split| &split.shards).map(|shard| &shard.file);
         match files.find(|file| file.contains(['/', '\\']) || !file.ends_with(".tar")) {
             Some(file) => Err(format!("{file:?} is no name of a shard")),
             None => Ok(()),
         }
+    }
+
+    /// Everything that is added up somewhere.
+    fn counts(&self) -> impl Iterator<Item = u64> {
+        let of_splits = self.splits.iter().flat_map(|split| {
+            let of_shards = split.shards.iter().flat_map(|shard| [shard.images, shard.bytes]);
+            of_shards.chain([split.images])
+        });
+        of_splits.chain(self.ignored.values().copied()).chain([self.rejected])
     }
 
     /// The text of the file, with its checksum.
@@ -266,7 +296,7 @@ fn read_split(folder: &Path, split: &Split, classes: usize) -> Result<Vec<ImageR
     for (number, shard) in split.shards.iter().enumerate() {
         let rows = ShardIndex::read(folder, &shard.file, &shard.index_sha256)?.images;
         check_length(folder, shard, &rows)?;
-        for index::Row(key, offset, length, class) in rows {
+        for index::Row { key, offset, length, class, .. } in rows {
             let inside = offset.checked_add(length).is_some_and(|end| end <= shard.bytes);
             let length = u32::try_from(length).ok().filter(|_| inside && (class as usize) < classes);
             let length = length.ok_or_else(|| {
@@ -303,8 +333,8 @@ fn check_length(folder: &Path, shard: &Shard, rows: &[index::Row]) -> Result<()>
         }
     };
     if found < shard.bytes {
-        let lost = rows.iter().find(|row| row.1.saturating_add(row.2) > found);
-        let member = lost.map_or("its end mark".to_owned(), |row| format!("{}.jpg", row.0));
+        let lost = rows.iter().find(|row| row.offset.saturating_add(row.length) > found);
+        let member = lost.map_or("its end mark".to_owned(), |row| format!("{}.jpg", row.key));
         return Err(Error::new(SHARD_SHORT, format!("{} ends before {member}", path.display()))
             .info(format!("it has {found} of {} bytes", shard.bytes))
             .hint(index::check_hint(folder)));
@@ -326,20 +356,48 @@ pub struct CheckProgress {
     pub total: u64,
 }
 
-/// What was found intact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CheckReport {
     /// Shards.
     pub shards: u64,
-    /// Images.
+    /// Images in them.
     pub images: u64,
     /// Bytes of all shards.
     pub bytes: u64,
+    /// Files that are not as they were written.
+    pub damaged: Vec<Damaged>,
+}
+
+/// A file that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Damaged {
+    /// Its name in the data set's folder.
+    pub file: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl CheckReport {
+    /// The error for a data set in `folder` that is not whole.
+    pub fn error(&self, folder: &Path) -> Option<Error> {
+        let (shards, damaged) = (self.shards, &self.damaged);
+        let named = damaged.iter().take(8).map(|damaged| format!("{}: {}", damaged.file, damaged.reason));
+        let more =
+            if damaged.len() > 8 { format!("; and {} more", damaged.len() - 8) } else { String::new() };
+        (!damaged.is_empty()).then(|| {
+            Error::new(
+                SHARD_CORRUPT,
+                format!("{} files of {} ({shards} shards) are damaged", damaged.len(), folder.display()),
+            )
+            .info(format!("{}{more}", named.collect::<Vec<_>>().join("; ")))
+            .hint(format!("ilsvrc prep --check {} --repair", folder.display()))
+        })
+    }
 }
 
 impl Dataset {
-    /// Reads every byte of the data set in `folder` and compares it with the manifest. The error names all shards that
-    /// differ.
+    /// Reads every byte of the data set in `folder` and compares it with the manifest.
     pub fn check(
         folder: &Path,
         cancel: &AtomicBool,
@@ -349,37 +407,36 @@ impl Dataset {
         let shards: Vec<&Shard> = manifest.splits.iter().flat_map(|split| &split.shards).collect();
         let total = shards.iter().fold(0u64, |sum, shard| sum.saturating_add(shard.bytes));
         let (mut done, mut damaged) = (0, Vec::new());
-        for shard in &shards {
-            let hash = File::open(folder.join(&shard.file)).and_then(|mut file| {
-                index::sha256_of(&mut file, |n| {
-                    done += n as u64;
+        let mut compare = |file: &str, expected: &str, counts: bool| -> Result<()> {
+            let hash = File::open(folder.join(file)).and_then(|mut input| {
+                index::sha256_of(&mut input, |n| {
+                    done += if counts { n as u64 } else { 0 };
                     progress(CheckProgress { done, total });
-                    if cancel.load(Ordering::Relaxed) {
-                        Err(std::io::ErrorKind::Interrupted.into())
-                    } else {
-                        Ok(())
+                    match cancel.load(Ordering::Relaxed) {
+                        true => Err(std::io::ErrorKind::Interrupted.into()),
+                        false => Ok(()),
                     }
                 })
             });
             if cancel.load(Ordering::Relaxed) {
                 return Err(Error::new(INTERRUPTED, "the check was stopped"));
             }
-            match hash {
-                Ok(hash) if hash == shard.sha256 => {}
-                Ok(_) => damaged.push(format!("{}: its bytes changed", shard.file)),
-                Err(error) => damaged.push(format!("{}: {error}", shard.file)),
-            }
+            let reason = match hash {
+                Ok(hash) if hash == expected => return Ok(()),
+                Ok(_) => "its bytes changed".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            damaged.push(Damaged { file: file.to_owned(), reason });
+            Ok(())
+        };
+        for shard in &shards {
+            compare(&shard.file, &shard.sha256, true)?;
+            compare(&index::file_name(&shard.file), &shard.index_sha256, false)?;
         }
-        if !damaged.is_empty() {
-            return Err(Error::new(
-                SHARD_CORRUPT,
-                format!("{} of {} shards are damaged", damaged.len(), shards.len()),
-            )
-            .info(damaged.join("; "))
-            .hint("delete the damaged files and give the `ilsvrc prep` command of this data set again: only they are made anew"));
-        }
-        let images = Self::open(folder)?.manifest.splits.iter().map(|split| split.images).sum();
-        Ok(CheckReport { shards: shards.len() as u64, images, bytes: total })
+        compare(MEAN, &manifest.mean_sha256, false)?;
+        compare(REJECTED, &manifest.rejected_sha256, false)?;
+        let images = manifest.splits.iter().map(|split| split.images).sum();
+        Ok(CheckReport { shards: shards.len() as u64, images, bytes: total, damaged })
     }
 }
 

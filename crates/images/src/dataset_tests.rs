@@ -77,7 +77,7 @@ fn another_version_is_told_apart() {
     let out = folder.path().join("out");
     let newer = |bytes: &mut Vec<u8>| {
         let text = String::from_utf8(bytes.clone()).unwrap();
-        *bytes = text.replacen("\"version\": 1", "\"version\": 2, \"new\": []", 1).into_bytes();
+        *bytes = text.replacen("\"version\": 2", "\"version\": 3, \"new\": []", 1).into_bytes();
     };
     assert_eq!(code_after(&out, MANIFEST, newer), MANIFEST_VERSION);
 }
@@ -122,8 +122,11 @@ fn check_reads_every_byte() {
         bytes[600] ^= 4;
         fs::write(out.join(shard), bytes).unwrap();
     }
-    let error = check(&out).unwrap_err();
-    assert_eq!((error.code, error.message.as_str()), (SHARD_CORRUPT, "2 of 6 shards are damaged"));
+    let report = check(&out).unwrap();
+    let found: Vec<&str> = report.damaged.iter().map(|damaged| damaged.file.as_str()).collect();
+    assert_eq!(found, ["train-000001.tar", "val-000001.tar"]);
+    let error = report.error(&out).unwrap();
+    assert!(error.message.starts_with("2 files of "), "{error}");
     assert!(error.info.unwrap().contains("train-000001.tar: its bytes changed; val-000001.tar"));
     assert_eq!(Dataset::check(&out, &AtomicBool::new(true), &mut |_| {}).unwrap_err().code, INTERRUPTED);
     assert!(!contents(&out).is_empty());

@@ -1,9 +1,15 @@
 //! JPEG files to RGB pixels and back. Everything that is not a whole, decodable JPEG is refused with the reason.
 
-use ilsvrc_diagnostics::{Error, IMAGE_UNDECODABLE, INTERNAL, Result};
+mod encoder;
+mod markers;
+
+use ilsvrc_diagnostics::{Error, IMAGE_UNDECODABLE, Result};
 use turbojpeg::raw;
 
-use crate::libjpeg::{Frame, Handle, Opened, Pixels};
+use crate::formats;
+use crate::libjpeg::{Frame, Handle, Opened, Pixels, Region, View, WHOLE};
+pub use encoder::Encoder;
+use markers::Segments;
 
 /// An RGB image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +60,19 @@ pub const MAX_SIDE: usize = 16_384;
 /// The most pixels decoded.
 pub const MAX_PIXELS: usize = 100_000_000;
 
-/// Decodes one file after another.
+/// The most bytes that a photo may take while it is decoded.
+pub(crate) const MAX_MEMORY: usize = 256 << 20;
+
+/// Columns that smooth upsampling looks at beyond a pixel: one sample of colour, which is two pixels wide.
+const REACH: usize = 2;
+/// Fewer columns than this are never decoded: libjpeg-turbo changes its upsampling in narrow images.
+const NARROW: usize = 16;
+
+/// Decodes one file after another; each thread needs its own.
 pub struct Decoder {
     handle: Handle,
     cmyk: Vec<u8>,
+    window: Vec<u8>,
 }
 
 impl Default for Decoder {
@@ -67,122 +82,202 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// A decoder; each thread needs its own.
+    /// A decoder.
     pub fn new() -> Self {
-        Self { handle: Handle::new(), cmyk: Vec::new() }
+        Self { handle: Handle::new(), cmyk: Vec::new(), window: Vec::new() }
     }
 
     /// Decodes `file` to RGB: grayscale is repeated, CMYK and YCCK are converted. A file that was cut short is refused.
     pub fn decode(&mut self, file: &[u8]) -> Result<Decoded> {
-        let opened = open(&mut self.handle, file)?;
-        let header = header(&opened.frame)?;
+        let jpeg = Jpeg::open(&mut self.handle, file)?;
+        let header = jpeg.header;
         let mut pixels = vec![0; header.width * header.height * 3];
-        let warned = decompress(opened, file, header.colour, &mut self.cmyk, &mut pixels)?;
+        let warned = jpeg.decode(&WHOLE, header.width, &mut self.cmyk, &mut pixels)?;
         Ok(Decoded { image: Image { width: header.width, height: header.height, pixels }, header, warned })
+    }
+
+    /// Decodes the `crop` x `crop` pixels at `[top, left]` of a file of `side` x `side` pixels into `out`
+    /// (`crop x crop x 3`): the very pixels of the whole image. Columns beside the crop are decoded as far as they are
+    /// needed for that, rows below not at all. So damage below goes unnoticed, but for a file that was cut short.
+    ///
+    /// # Errors
+    /// `IMAGE_UNDECODABLE`: what [`Decoder::decode`] refuses, another size, and what decodes with a warning.
+    pub fn decode_crop(
+        &mut self,
+        file: &[u8],
+        side: usize,
+        [top, left]: [usize; 2],
+        crop: usize,
+        out: &mut [u8],
+    ) -> Result<()> {
+        assert!(
+            top.max(left) + crop <= side && out.len() == crop * crop * 3,
+            "the crop lies within the image"
+        );
+        let jpeg = Jpeg::open(&mut self.handle, file)?;
+        let Header { width, height, .. } = jpeg.header;
+        if (width, height) != (side, side) {
+            return Err(undecodable(format!("{width} x {height} pixels instead of {side} x {side}")));
+        }
+        let wanted = Region { x: left, y: top, width: crop, height: crop };
+        let view = jpeg.view(&wanted, 1);
+        let region = view.region.unwrap_or(Region { x: 0, y: 0, width: side, height: side });
+        let warned = if region == wanted {
+            jpeg.decode(&view, crop, &mut self.cmyk, out)?
+        } else {
+            let size = region.width * region.height * 3;
+            let window = grown(&mut self.window, size);
+            let warned = jpeg.decode(&view, region.width, &mut self.cmyk, window)?;
+            let rows = window.chunks_exact(region.width * 3).skip(top - region.y);
+            for (line, row) in out.chunks_exact_mut(crop * 3).zip(rows) {
+                line.copy_from_slice(&row[(left - region.x) * 3..][..crop * 3]);
+            }
+            warned
+        };
+        // What `prep` stores decodes without a warning.
+        if warned { Err(undecodable("damaged: libjpeg warns")) } else { Ok(()) }
     }
 
     /// Decodes a file of `side` x `side` pixels into `out` (`side x side x 3`).
     pub(crate) fn decode_square(&mut self, file: &[u8], side: usize, out: &mut [u8]) -> Result<()> {
-        let opened = open(&mut self.handle, file)?;
-        let header = header(&opened.frame)?;
-        if (header.width, header.height) != (side, side) {
-            return Err(undecodable(format!(
-                "{} x {} pixels instead of {side} x {side}",
-                header.width, header.height
-            )));
-        }
-        // What `prep` stores decodes without a warning.
-        if decompress(opened, file, header.colour, &mut self.cmyk, out)? {
-            return Err(undecodable("damaged: libjpeg warns"));
-        }
-        Ok(())
+        self.decode_crop(file, side, [0, 0], side, out)
     }
+}
+
+/// The first `length` bytes of a buffer that only grows.
+pub(crate) fn grown(buffer: &mut Vec<u8>, length: usize) -> &mut [u8] {
+    if buffer.len() < length {
+        buffer.resize(length, 0);
+    }
+    &mut buffer[..length]
 }
 
 /// The header of `file`, within the limits of [`MAX_SIDE`] and [`MAX_PIXELS`].
 pub fn read_header(file: &[u8]) -> Result<Header> {
-    header(&open(&mut Handle::new(), file)?.frame)
+    Ok(Jpeg::open(&mut Handle::new(), file)?.header)
 }
 
-fn undecodable(reason: impl Into<String>) -> Error {
+pub(crate) fn undecodable(reason: impl Into<String>) -> Error {
     Error::new(IMAGE_UNDECODABLE, reason)
 }
 
-/// Files that are no JPEG but often bear its name, by their first bytes.
-const OTHER_FORMATS: [(&[u8], &str); 8] = [
-    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
-    (b"GIF8", "a GIF image"),
-    (b"BM", "a BMP image"),
-    (b"II*\0", "a TIFF image"),
-    (b"MM\0*", "a TIFF image"),
-    (b"\0\0\0\x0cJXL ", "a JPEG XL image"),
-    (b"%PDF", "a PDF document"),
-    (b"\0\0\0\x0cjP  ", "a JPEG 2000 image"),
-];
-
-fn open<'a>(handle: &'a mut Handle, file: &'a [u8]) -> Result<Opened<'a>> {
-    if file.is_empty() {
-        return Err(undecodable("an empty file (0 bytes)"));
-    }
-    if !file.starts_with(&[0xff, 0xd8]) {
-        return Err(undecodable(format!("{}, not a JPEG", what_it_is(file))).hint("convert it to JPEG"));
-    }
-    handle.open(file).map_err(undecodable)
-}
-
-fn what_it_is(file: &[u8]) -> String {
-    if let Some((_, name)) = OTHER_FORMATS.iter().find(|(magic, _)| file.starts_with(magic)) {
-        return (*name).to_owned();
-    }
-    match (file.get(..4), file.get(4..8), file.get(8..12)) {
-        (Some(b"RIFF"), _, Some(b"WEBP")) => "a WebP image".to_owned(),
-        (_, Some(b"ftyp"), Some(b"avif")) => "an AVIF image".to_owned(),
-        (_, Some(b"ftyp"), Some(b"heic" | b"mif1")) => "a HEIC image".to_owned(),
-        _ => {
-            let start: Vec<String> = file.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            format!("not an image (it starts with {})", start.join(" "))
-        }
-    }
-}
-
-fn header(frame: &Frame) -> Result<Header> {
-    let (width, height) = (frame.width, frame.height);
+/// Refuses sizes beyond [`MAX_SIDE`] and [`MAX_PIXELS`].
+pub(crate) fn check_size(width: usize, height: usize) -> Result<()> {
     if width.max(height) > MAX_SIDE || width * height > MAX_PIXELS {
         return Err(undecodable(format!(
             "{width} x {height} pixels; at most {MAX_SIDE} a side and {} million in all are decoded",
             MAX_PIXELS / 1_000_000
         )));
     }
-    let colour = match frame.space {
-        raw::TJCS_TJCS_GRAY => Colour::Gray,
-        raw::TJCS_TJCS_CMYK | raw::TJCS_TJCS_YCCK => Colour::Cmyk,
-        _ => Colour::Rgb,
-    };
-    Ok(Header { width, height, colour })
+    Ok(())
 }
 
-/// Decodes to RGB and says whether libjpeg warned.
-fn decompress(
-    opened: Opened,
-    file: &[u8],
-    colour: Colour,
-    cmyk: &mut Vec<u8>,
-    out: &mut [u8],
-) -> Result<bool> {
-    let warning = if colour == Colour::Cmyk {
-        cmyk.resize(out.len() / 3 * 4, 0);
-        let warning = opened.decompress(Pixels::Cmyk, cmyk).map_err(undecodable)?;
-        cmyk_to_rgb(cmyk, markers(file).adobe, out);
-        warning
-    } else {
-        opened.decompress(Pixels::Rgb, out).map_err(undecodable)?
-    };
-    // libjpeg fills what is missing with gray and only warns.
-    let cut = warning.as_deref().is_some_and(|text| text.starts_with("Premature end"));
-    if cut || !(file.ends_with(&[0xff, 0xd9]) || markers(file).ended) {
-        return Err(undecodable("cut short: the file stops before the end of the image"));
+/// A file whose header was read and lies within the limits.
+pub(crate) struct Jpeg<'a> {
+    pub(crate) header: Header,
+    pub(crate) segments: Segments<'a>,
+    file: &'a [u8],
+    opened: Opened<'a>,
+}
+
+impl<'a> Jpeg<'a> {
+    pub(crate) fn open(handle: &'a mut Handle, file: &'a [u8]) -> Result<Self> {
+        if file.is_empty() {
+            return Err(undecodable(formats::name(file)));
+        }
+        if !formats::is_jpeg(file) {
+            return Err(
+                undecodable(format!("{}, not a JPEG", formats::name(file))).hint("convert it to JPEG")
+            );
+        }
+        let opened = handle.open(file).map_err(undecodable)?;
+        let Frame { width, height, space, precision, .. } = opened.frame;
+        check_size(width, height)?;
+        if precision != 8 {
+            return Err(undecodable(format!("a JPEG of {precision} bits a sample; only 8 are decoded")));
+        }
+        let segments = Segments::read(file);
+        let coefficients = segments.coefficients(width, height);
+        if coefficients > MAX_MEMORY {
+            return Err(undecodable(format!(
+                "{width} x {height} pixels in several scans need {} MB of memory; at most {} are given",
+                coefficients >> 20,
+                MAX_MEMORY >> 20
+            )));
+        }
+        let colour = match space {
+            raw::TJCS_TJCS_GRAY => Colour::Gray,
+            raw::TJCS_TJCS_CMYK | raw::TJCS_TJCS_YCCK => Colour::Cmyk,
+            _ => Colour::Rgb,
+        };
+        Ok(Self { header: Header { width, height, colour }, segments, file, opened })
     }
-    Ok(warning.is_some())
+
+    /// Any program can read it: coded as nearly all files are, in colours or gray.
+    pub(crate) fn is_common(&self) -> bool {
+        let frame = &self.opened.frame;
+        !frame.arithmetic && !frame.lossless && self.header.colour != Colour::Cmyk
+    }
+
+    /// Bytes that libjpeg and the conversion from CMYK take besides the RGB pixels, with both sides divided by `shrink`.
+    pub(crate) fn memory(&self, shrink: usize) -> usize {
+        let Header { width, height, colour } = self.header;
+        let cmyk =
+            if colour == Colour::Cmyk { width.div_ceil(shrink) * height.div_ceil(shrink) * 4 } else { 0 };
+        self.segments.coefficients(width, height) + cmyk
+    }
+
+    /// Both sides can be divided by 2, 4 and 8 while decoding.
+    pub(crate) fn shrinks(&self) -> bool {
+        !self.opened.frame.lossless
+    }
+
+    /// What has to be decoded for the pixels of `wanted` to be those of the whole image, shrunk by `shrink`.
+    pub(crate) fn view(&self, wanted: &Region, shrink: usize) -> View {
+        View { shrink, region: self.region(wanted, shrink) }
+    }
+
+    /// Nothing where all has to be decoded: where libjpeg-turbo cannot do less, or where it would gain little. In files
+    /// of several scans that lack the last ones, libjpeg smooths over block borders, in which parts differ from the whole.
+    fn region(&self, wanted: &Region, shrink: usize) -> Option<Region> {
+        let frame = &self.opened.frame;
+        let mcu = self.segments.mcu_width();
+        if self.segments.several_scans() || !self.is_common() || frame.mcu_width != Some(mcu) {
+            return None;
+        }
+        let (columns, rows) = (frame.width.div_ceil(shrink), frame.height.div_ceil(shrink));
+        let mcu = mcu.div_ceil(shrink);
+        let start = wanted.x.saturating_sub(REACH).min(columns.saturating_sub(NARROW)) / mcu * mcu;
+        let end = (wanted.x + wanted.width + REACH).max(start + NARROW).min(columns);
+        // Down to the last row: what follows damage often looks sound until the end of the image, where libjpeg notices.
+        let region = Region { x: start, y: wanted.y, width: end - start, height: rows - wanted.y };
+        (region.width < columns || region.height < rows).then_some(region)
+    }
+
+    /// Decodes `view` to RGB, rows of `out` being `columns` pixels apart, and says whether libjpeg warned.
+    pub(crate) fn decode(
+        self,
+        view: &View,
+        columns: usize,
+        cmyk: &mut Vec<u8>,
+        out: &mut [u8],
+    ) -> Result<bool> {
+        let Self { header, segments, file, opened } = self;
+        let warning = if header.colour == Colour::Cmyk {
+            let inks = grown(cmyk, out.len() / 3 * 4);
+            let warning = opened.decompress(Pixels::Cmyk, view, columns * 4, inks).map_err(undecodable)?;
+            cmyk_to_rgb(inks, segments.adobe, out);
+            warning
+        } else {
+            opened.decompress(Pixels::Rgb, view, columns * 3, out).map_err(undecodable)?
+        };
+        // libjpeg fills what is missing with gray and only warns.
+        let cut = warning.as_deref().is_some_and(|text| text.starts_with("Premature end"));
+        if cut || !markers::ended(file) {
+            return Err(undecodable("cut short: the file stops before the end of the image"));
+        }
+        Ok(warning.is_some())
+    }
 }
 
 /// The share of each light that the inks let through. Programs that write the Adobe marker store what is left of the
@@ -197,74 +292,5 @@ fn cmyk_to_rgb(cmyk: &[u8], adobe: bool, rgb: &mut [u8]) {
     }
 }
 
-/// What the sequence of markers shows.
-struct Markers {
-    /// An Adobe segment (APP14) is there.
-    adobe: bool,
-    /// The end-of-image marker is there, outside of any segment.
-    ended: bool,
-}
-
-/// Walks from marker to marker (ITU-T T.81, annex B). Entropy-coded data hold 0xff only before 0 or a restart marker.
-fn markers(file: &[u8]) -> Markers {
-    let mut adobe = false;
-    let mut at = 2;
-    while let Some(skipped) = file.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) {
-        at += skipped + 1;
-        let Some(&marker) = file.get(at) else { break };
-        match marker {
-            // The next round takes this 0xff for the start of a marker, which is what fill bytes mean.
-            0xff => continue,
-            0x00 | 0x01 | 0xd0..=0xd8 => at += 1,
-            0xd9 => return Markers { adobe, ended: true },
-            _ => {
-                let Some(&[high, low]) = file.get(at + 1..at + 3) else { break };
-                adobe |= marker == 0xee && file[at + 3..].starts_with(b"Adobe");
-                at += 1 + usize::from(u16::from_be_bytes([high, low]));
-            }
-        }
-    }
-    Markers { adobe, ended: false }
-}
-
-/// Encodes with 4:2:0 chroma, as most photos have.
-pub struct Encoder {
-    quality: u8,
-    compressor: Option<turbojpeg::Compressor>,
-}
-
-impl Encoder {
-    /// An encoder of `quality` 1 to 100; each thread needs its own.
-    pub fn new(quality: u8) -> Self {
-        Self { quality: quality.clamp(1, 100), compressor: None }
-    }
-
-    /// The JPEG file of `image`.
-    pub fn encode(&mut self, image: &Image) -> Result<Vec<u8>> {
-        let failed = |error: turbojpeg::Error| {
-            Error::new(INTERNAL, format!("cannot encode {} x {} pixels", image.width, image.height))
-                .info(error.to_string())
-        };
-        let compressor = match &mut self.compressor {
-            Some(compressor) => compressor,
-            empty => {
-                let mut compressor = turbojpeg::Compressor::new().map_err(failed)?;
-                compressor.set_quality(i32::from(self.quality)).map_err(failed)?;
-                compressor.set_subsamp(turbojpeg::Subsamp::Sub2x2).map_err(failed)?;
-                empty.insert(compressor)
-            }
-        };
-        let view = turbojpeg::Image {
-            pixels: image.pixels.as_slice(),
-            width: image.width,
-            pitch: image.width * 3,
-            height: image.height,
-            format: turbojpeg::PixelFormat::RGB,
-        };
-        compressor.compress_to_vec(view).map_err(failed)
-    }
-}
-
 #[cfg(test)]
-#[path = "jpeg_tests.rs"]
 mod tests;

@@ -3,20 +3,33 @@
 //! The file formats are described where they are written: [`tar`], [`index`], [`dataset`] and [`npy`].
 
 pub mod atomic;
+mod cache;
 pub mod dataset;
+mod formats;
 pub mod index;
 mod jpeg;
 mod libjpeg;
 mod loader;
+mod memory;
 pub mod npy;
+mod photo;
 mod prep;
 mod resize;
 #[cfg(test)]
 mod samples;
 pub mod tar;
 
-pub use dataset::{CheckProgress, CheckReport, Class, Dataset, ImageRef, Manifest, Pca, Preprocessing};
+pub use cache::{Cache, CacheLimit, CacheSize};
+pub use dataset::{
+    CheckProgress, CheckReport, Class, Damaged, Dataset, ImageRef, Manifest, Pca, Preprocessing,
+};
+pub use index::{Row, ShardIndex};
 pub use jpeg::{Colour, Decoded, Decoder, Encoder, Header, Image, MAX_PIXELS, MAX_SIDE, read_header};
-pub use loader::{Batch, CropView, LoadMode, Loader, LoaderOptions, NewMemory, Pixels, StageTimes};
-pub use prep::{Item, PrepPlan, PrepProgress, PrepSummary, Source, SourceKind, SplitPlan, prep};
+pub use loader::{Batch, CropView, LoadMode, Loader, LoaderOptions, NewMemory, Pixels, Shuffle, StageTimes};
+pub use memory::available_memory;
+pub use photo::{Fit, Mapping, Square, Squarer};
+pub use prep::{
+    About, Changes, Estimate, Item, Part, PrepEvent, PrepPlan, PrepProgress, PrepSummary, Rejected,
+    RepairReport, Settings, Source, SourceKind, SplitPlan, adopt, estimate, merge, prep, repair,
+};
 pub use resize::{Resize, Resizer, resize_crop};

@@ -1,30 +1,37 @@
 //! Batches for training and evaluation: one thread reads, others decode, the caller takes batches in their order.
 //!
 //! Every random draw is a pure function of seed, epoch and image, so batches do not depend on the number of threads nor on
-//! where an epoch was entered. Buffers go round: nothing is allocated per image.
+//! where an epoch was entered. Buffers go round: nothing is allocated per image. A [`Cache`] spares reading and decoding.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use ilsvrc_diagnostics::{Error, IMAGE_SIZE, Result};
-use ilsvrc_random::{Purpose, Stream, permutation};
+use ilsvrc_random::{Purpose, Stream};
 use serde::Serialize;
 
-use crate::Dataset;
+use crate::memory::available_memory;
+use crate::{Cache, Dataset, ImageRef};
 
 mod decode;
+mod order;
 mod pixels;
 mod queue;
 mod read;
+mod scattered;
+mod shards;
+mod windows;
 
+use order::Order;
+pub use order::Shuffle;
 pub use pixels::{NewMemory, Pixels};
 use queue::Queue;
 
 /// What is done to each image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum LoadMode {
-    /// The epoch's permutation of the split, cropped and varied at random.
+    /// The split, shuffled, cropped and varied at random.
     Train {
         /// Side of the crop; its corner is uniform over all positions.
         crop: usize,
@@ -33,7 +40,7 @@ pub enum LoadMode {
         /// Standard deviation of the colour noise in units of the principal components; 0.1 in the paper.
         colour_noise: f32,
     },
-    /// The images in their order, whole.
+    /// The images as they are stored, whole.
     Whole,
 }
 
@@ -50,6 +57,8 @@ pub struct LoaderOptions {
     pub epoch: u64,
     /// The batch to start with, from 0.
     pub first_batch: usize,
+    /// How the images of [`LoadMode::Train`] are shuffled.
+    pub shuffle: Shuffle,
     /// What is done to each image.
     pub mode: LoadMode,
     /// Threads that decode.
@@ -86,25 +95,33 @@ pub struct Batch {
     pub indices: Vec<u32>,
 }
 
-/// Seconds of work since the loader was made.
+/// What the stages have done since the loader was made; times in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct StageTimes {
     /// Reading shards.
     pub read: f64,
+    /// Images read in that time, or found in the cache.
+    pub images_read: usize,
     /// Decoding, the sum over the threads.
     pub decode: f64,
-    /// The caller waited in [`Loader::next`].
-    pub waited: f64,
+    /// Images decoded in that time, or cut from the cache.
+    pub images_decoded: usize,
     /// Threads that decode.
     pub threads: usize,
+    /// The caller waited for its first batch: nothing can be ready then.
+    pub filling: f64,
+    /// The caller waited for later batches.
+    pub waited: f64,
 }
 
 /// What all threads know.
 struct Work {
     dataset: Arc<Dataset>,
     options: LoaderOptions,
-    /// The epoch's order.
-    order: Vec<u32>,
+    order: Order,
+    /// Lengths of the split's shards.
+    shard_bytes: Vec<u64>,
+    cache: Option<Arc<Cache>>,
     /// For pixels.
     memory: NewMemory,
     queue: Queue,
@@ -113,12 +130,27 @@ struct Work {
 impl Work {
     /// The numbers of the images of batch `number`.
     fn batch(&self, number: usize) -> &[u32] {
-        let start = number * self.options.batch;
-        &self.order[start..self.order.len().min(start + self.options.batch)]
+        let (start, images) = (number * self.options.batch, &self.order.images);
+        &images[start..images.len().min(start + self.options.batch)]
     }
 
     fn batches(&self) -> usize {
-        self.order.len().div_ceil(self.options.batch)
+        self.order.images.len().div_ceil(self.options.batch)
+    }
+
+    /// The images of the split; there are some.
+    fn images(&self) -> &[ImageRef] {
+        self.dataset.images(&self.options.split).unwrap_or_default()
+    }
+
+    /// Image `index` as it was kept.
+    fn cached(&self, index: u32) -> Option<&[u8]> {
+        self.cache.as_ref()?.get(&self.options.split, index)
+    }
+
+    /// Once true it stays true.
+    fn is_cached(&self, index: u32) -> bool {
+        self.cached(index).is_some()
     }
 
     fn side(&self) -> usize {
@@ -156,18 +188,31 @@ impl Work {
 pub struct Loader {
     work: Arc<Work>,
     threads: Vec<JoinHandle<()>>,
+    /// Seconds that the caller waited for the first batch, once it has come.
+    filling: Option<f64>,
     waited: f64,
 }
 
 impl Loader {
     /// Starts to load.
+    ///
+    /// # Errors
+    /// `SPLIT_EMPTY`, `IMAGE_SIZE`; `OUT_OF_MEMORY` where the windows of [`Shuffle::Window`] do not fit.
     pub fn new(dataset: Arc<Dataset>, options: LoaderOptions) -> Result<Self> {
-        Self::with_memory(dataset, options, Arc::new(|bytes| Ok(Box::new(vec![0; bytes]))))
+        Self::with_memory(dataset, options, Arc::new(|bytes| Ok(Box::new(vec![0; bytes]))), None)
     }
 
-    /// As [`Loader::new`], decoding into memory that `memory` makes.
-    pub fn with_memory(dataset: Arc<Dataset>, options: LoaderOptions, memory: NewMemory) -> Result<Self> {
-        let images = dataset.images(&options.split)?.len() as u32;
+    /// As [`Loader::new`], decoding into memory that `memory` makes, and keeping images in `cache` where that is of `dataset`.
+    ///
+    /// # Errors
+    /// As [`Loader::new`].
+    pub fn with_memory(
+        dataset: Arc<Dataset>,
+        options: LoaderOptions,
+        memory: NewMemory,
+        cache: Option<Arc<Cache>>,
+    ) -> Result<Self> {
+        let images = dataset.images(&options.split)?;
         let size = dataset.manifest().size;
         if let LoadMode::Train { crop, .. } = options.mode
             && !(1..=size).contains(&crop)
@@ -181,15 +226,18 @@ impl Loader {
         let options =
             LoaderOptions { batch: options.batch.max(1), threads: options.threads.max(1), ..options };
         let order = match options.mode {
-            LoadMode::Train { .. } => {
-                permutation(&Stream::new(options.seed, Purpose::Order, options.epoch, 0), images)
-            }
-            LoadMode::Whole => (0..images).collect(),
+            LoadMode::Train { .. } => Order::shuffled(images, options.seed, options.epoch, options.shuffle),
+            LoadMode::Whole => Order::stored(images.len()),
         };
+        let split = dataset.manifest().splits.iter().find(|split| split.name == options.split);
+        let shard_bytes: Vec<u64> =
+            split.map_or(vec![], |split| split.shards.iter().map(|shard| shard.bytes).collect());
+        windows::check(&order.windows, &shard_bytes, available_memory())?;
+        let cache = cache.filter(|cache| cache.is_of(&dataset));
         let queue = Queue::new(options.first_batch, options.threads);
         let decoders = options.threads;
-        let work = Arc::new(Work { dataset, options, order, memory, queue });
-        let mut loader = Self { work, threads: Vec::new(), waited: 0.0 };
+        let work = Arc::new(Work { dataset, options, order, shard_bytes, cache, memory, queue });
+        let mut loader = Self { work, threads: Vec::new(), filling: None, waited: 0.0 };
         loader.spawn("read", read::run)?;
         for _ in 0..decoders {
             loader.spawn("decode", decode::run)?;
@@ -216,7 +264,11 @@ impl Loader {
     pub fn next(&mut self) -> Result<Option<Batch>> {
         let begin = Instant::now();
         let batch = self.work.queue.take(self.work.batches());
-        self.waited += begin.elapsed().as_secs_f64();
+        let seconds = begin.elapsed().as_secs_f64();
+        match self.filling {
+            None => self.filling = Some(seconds),
+            Some(_) => self.waited += seconds,
+        }
         batch
     }
 
@@ -225,10 +277,18 @@ impl Loader {
         self.work.queue.recycle(batch);
     }
 
-    /// How long each stage has worked.
+    /// What each stage has done.
     pub fn stats(&self) -> StageTimes {
-        let (read, decode) = self.work.queue.busy();
-        StageTimes { read, decode, waited: self.waited, threads: self.work.options.threads }
+        let (read, decoded) = self.work.queue.work_done();
+        StageTimes {
+            read: read.seconds,
+            images_read: read.images,
+            decode: decoded.seconds,
+            images_decoded: decoded.images,
+            threads: self.work.options.threads,
+            filling: self.filling.unwrap_or(0.0),
+            waited: self.waited,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use ilsvrc_diagnostics::{SHARD_CORRUPT, SHARD_SHORT, SPLIT_EMPTY};
+use ilsvrc_diagnostics::{OUT_OF_MEMORY, SHARD_CORRUPT, SHARD_SHORT, SPLIT_EMPTY};
 
 use super::*;
 use crate::Decoder;
@@ -16,9 +16,14 @@ fn training(threads: usize) -> LoaderOptions {
         seed: 11,
         epoch: 2,
         first_batch: 0,
+        shuffle: Shuffle::Full,
         mode: LoadMode::Train { crop: CROP, mirror: true, colour_noise: 0.1 },
         threads,
     }
+}
+
+fn windowed(threads: usize, shards: usize) -> LoaderOptions {
+    LoaderOptions { shuffle: Shuffle::Window(shards), ..training(threads) }
 }
 
 fn load(dataset: &Arc<Dataset>, options: LoaderOptions) -> Vec<Batch> {
@@ -32,16 +37,22 @@ fn load(dataset: &Arc<Dataset>, options: LoaderOptions) -> Vec<Batch> {
     batches
 }
 
+/// The samples are in four shards: windows end within batches, and batches within windows.
+const SHUFFLES: [Shuffle; 4] = [Shuffle::Full, Shuffle::Window(1), Shuffle::Window(2), Shuffle::Window(9)];
+
 #[test]
 fn batches_do_not_depend_on_threads_nor_on_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = dataset(folder.path());
-    let expected = load(&dataset, training(1));
-    assert_eq!(expected.iter().map(|batch| batch.n).collect::<Vec<_>>(), [5, 5, 5, 5, 5, 1]);
-    assert_eq!(load(&dataset, training(3)), expected);
-    for first_batch in 0..=7 {
-        let rest = load(&dataset, LoaderOptions { first_batch, ..training(2) });
-        assert_eq!(rest, expected[first_batch.min(6)..], "from batch {first_batch}");
+    for shuffle in SHUFFLES {
+        let training = |threads| LoaderOptions { shuffle, ..training(threads) };
+        let expected = load(&dataset, training(1));
+        assert_eq!(expected.iter().map(|batch| batch.n).collect::<Vec<_>>(), [5, 5, 5, 5, 5, 1]);
+        assert_eq!(load(&dataset, training(3)), expected);
+        for first_batch in 0..=7 {
+            let rest = load(&dataset, LoaderOptions { first_batch, ..training(2) });
+            assert_eq!(rest, expected[first_batch.min(6)..], "{shuffle:?} from batch {first_batch}");
+        }
     }
 }
 
@@ -148,8 +159,8 @@ fn what_cannot_be_loaded_is_refused_at_once() {
     assert_eq!(code(LoaderOptions { mode, ..training(1) }), IMAGE_SIZE);
 }
 
-fn first_error(dataset: &Arc<Dataset>) -> Error {
-    let mut loader = Loader::new(dataset.clone(), training(2)).unwrap();
+fn first_error(dataset: &Arc<Dataset>, options: LoaderOptions) -> Error {
+    let mut loader = Loader::new(dataset.clone(), options).unwrap();
     let error = loop {
         match loader.next() {
             Ok(batch) => assert!(batch.is_some(), "no error"),
@@ -168,24 +179,27 @@ fn errors_of_every_stage_surface() {
     let image = dataset.images("train").unwrap()[2].clone();
     let shard: &Path = &dataset.shard_paths("train")[0];
     let good = fs::read(shard).unwrap();
-    let mut bytes = good.clone();
-    bytes[image.offset as usize..][..2].fill(0);
-    fs::write(shard, &bytes).unwrap();
-    let error = first_error(&dataset);
-    assert_eq!(error.code, SHARD_CORRUPT);
-    assert!(error.message.contains(&image.key), "{error}");
-    fs::write(shard, &good[..good.len() / 2]).unwrap();
-    assert_eq!(first_error(&dataset).code, SHARD_SHORT);
-    fs::remove_file(shard).unwrap();
-    assert_eq!(first_error(&dataset).code, SHARD_CORRUPT);
+    for options in [training(2), windowed(2, 2)] {
+        let mut bytes = good.clone();
+        bytes[image.offset as usize..][..2].fill(0);
+        fs::write(shard, &bytes).unwrap();
+        let error = first_error(&dataset, options.clone());
+        assert_eq!(error.code, SHARD_CORRUPT);
+        assert!(error.message.contains(&image.key), "{error}");
+        fs::write(shard, &good[..good.len() / 2]).unwrap();
+        assert_eq!(first_error(&dataset, options.clone()).code, SHARD_SHORT);
+        fs::remove_file(shard).unwrap();
+        assert_eq!(first_error(&dataset, options.clone()).code, SHARD_CORRUPT);
+    }
 }
 
 #[test]
 fn dropping_a_loader_stops_its_threads() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = dataset(folder.path());
-    for taken in 0..4 {
-        let mut loader = Loader::new(dataset.clone(), training(3)).unwrap();
+    for (shuffle, taken) in SHUFFLES.into_iter().flat_map(|shuffle| (0..4).map(move |taken| (shuffle, taken)))
+    {
+        let mut loader = Loader::new(dataset.clone(), LoaderOptions { shuffle, ..training(3) }).unwrap();
         for _ in 0..taken {
             loader.next().unwrap();
         }
@@ -208,5 +222,38 @@ fn kept_batches_do_not_starve_it() {
     }
     assert_eq!(kept.len(), 26);
     let times = loader.stats();
-    assert!(times.read > 0.0 && times.decode > 0.0 && times.waited > 0.0 && times.threads == 1);
+    assert!(times.read > 0.0 && times.decode > 0.0 && times.filling > 0.0 && times.threads == 1);
+    assert_eq!((times.images_read, times.images_decoded), (26, 26));
+}
+
+/// An image is the same however it was read: alone, with its neighbours, or with its whole shard.
+#[test]
+fn images_do_not_depend_on_how_they_were_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(folder.path());
+    let by_index = |options| {
+        let batches = load(&dataset, LoaderOptions { batch: 1, ..options });
+        let mut images: Vec<_> = batches.into_iter().map(|batch| (batch.indices[0], batch)).collect();
+        images.sort_by_key(|(index, _)| *index);
+        images.into_iter().map(|(_, batch)| batch).collect::<Vec<_>>()
+    };
+    let expected = by_index(training(1));
+    assert_eq!(by_index(windowed(2, 2)), expected);
+    let together: Vec<_> = load(&dataset, LoaderOptions { batch: 26, ..training(1) });
+    let image = CROP * CROP * 3;
+    for (place, &index) in together[0].indices.iter().enumerate() {
+        let pixels = &together[0].pixels[place * image..][..image];
+        assert_eq!(pixels, &expected[index as usize].pixels[..], "image {index}");
+    }
+}
+
+#[test]
+fn windows_that_do_not_fit_into_memory_are_refused() {
+    let window = |shards: &[u32]| order::Window { shards: shards.to_vec(), places: 0..1 };
+    let windows = [window(&[0]), window(&[1, 2])];
+    assert!(windows::check(&windows, &[10, 4, 5], Some(20)).is_ok());
+    assert!(windows::check(&windows, &[10, 4, 5], None).is_ok());
+    let error = windows::check(&windows, &[10, 4, 7], Some(20)).unwrap_err();
+    assert_eq!(error.code, OUT_OF_MEMORY);
+    assert!(windows::check(&windows, &[u64::MAX, u64::MAX, 7], Some(20)).is_err());
 }

@@ -6,6 +6,7 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::Image;
+use crate::libjpeg::Region;
 
 /// How a photo that is not square becomes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,47 @@ pub enum Resize {
 /// The name of the filter for the preprocessing record: bilinear, widened when shrinking so that nothing aliases.
 pub(crate) const FILTER: &str = "bilinear convolution with antialiasing (fast_image_resize 6)";
 
+impl Resize {
+    /// The part of a photo of `size` (columns, rows) that becomes the square.
+    pub(crate) fn window(self, size: [usize; 2]) -> Window {
+        let size = size.map(|side| side as f64);
+        match self {
+            Self::Crop => {
+                let short = size[0].min(size[1]);
+                Window { corner: size.map(|side| (side - short) / 2.0), size: [short; 2] }
+            }
+            Self::Warp => Window { corner: [0.0; 2], size },
+        }
+    }
+}
+
+/// A rectangle of a photo, in its pixels; x before y.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Window {
+    pub(crate) corner: [f64; 2],
+    pub(crate) size: [f64; 2],
+}
+
+impl Window {
+    /// The same place in a photo whose sides were divided by `by`.
+    pub(crate) fn shrunk(&self, by: usize) -> Self {
+        let divided = |values: [f64; 2]| values.map(|value| value / by as f64);
+        Self { corner: divided(self.corner), size: divided(self.size) }
+    }
+
+    /// The pixels of a photo of `photo` (columns, rows) that count when this window becomes a square of `side`: the filter
+    /// looks beyond the window, by a pixel of the square or of the photo, whichever is larger.
+    pub(crate) fn read_for(&self, side: usize, photo: [usize; 2]) -> Region {
+        let [(x, right), (y, bottom)] = [0, 1].map(|axis| {
+            let reach = (self.size[axis] / side as f64).max(1.0);
+            let start = (self.corner[axis] - reach).floor().max(0.0) as usize;
+            let end = (self.corner[axis] + self.size[axis] + reach).ceil() as usize;
+            (start, end.min(photo[axis]))
+        });
+        Region { x, y, width: right - x, height: bottom - y }
+    }
+}
+
 /// Resizes one image after another, keeping its tables. The result does not depend on the thread.
 #[derive(Default)]
 pub struct Resizer {
@@ -29,32 +71,37 @@ pub struct Resizer {
 impl Resizer {
     /// `image` as `size` x `size` pixels. An image of that size is returned as it is.
     pub fn resize(&mut self, image: &Image, size: usize, resize: Resize) -> Image {
-        if (image.width, image.height) == (size, size) || image.width * image.height == 0 || size == 0 {
+        let photo = [image.width, image.height];
+        if photo == [size, size] || photo.contains(&0) || size == 0 {
             return image.clone();
         }
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        let options = match resize {
-            // Resizing only the centre square is the same as cutting it out afterwards, without the columns thrown away.
-            Resize::Crop => {
-                let side = image.width.min(image.height) as f64;
-                options.crop(
-                    (image.width as f64 - side) / 2.0,
-                    (image.height as f64 - side) / 2.0,
-                    side,
-                    side,
-                )
-            }
-            Resize::Warp => options,
-        };
         let mut pixels = vec![0; size * size * 3];
-        let source =
-            TypedImageRef::<U8x3>::from_buffer(image.width as u32, image.height as u32, &image.pixels);
-        let target = TypedImage::<U8x3>::from_buffer(size as u32, size as u32, &mut pixels);
-        let (source, mut target) =
-            (source.expect("pixels fit the size"), target.expect("pixels fit the size"));
-        self.inner.resize_typed(&source, &mut target, &options).expect("the crop lies within the image");
-        drop(target);
+        self.resize_into(&image.pixels, photo, &resize.window(photo), size, &mut pixels);
         Image { width: size, height: size, pixels }
+    }
+
+    /// `window` of a photo of `photo` (columns, rows) as the first `size` x `size` pixels of `out`.
+    pub(crate) fn resize_into(
+        &mut self,
+        pixels: &[u8],
+        photo: [usize; 2],
+        window: &Window,
+        size: usize,
+        out: &mut [u8],
+    ) {
+        let [left, top] = window.corner;
+        // Resizing only the window is the same as cutting it out afterwards, without the columns thrown away.
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(
+            left,
+            top,
+            window.size[0],
+            window.size[1],
+        );
+        let source = TypedImageRef::<U8x3>::from_buffer(photo[0] as u32, photo[1] as u32, pixels);
+        let target = TypedImage::<U8x3>::from_buffer(size as u32, size as u32, out);
+        let (source, mut target) =
+            (source.expect("the photo is there"), target.expect("the square has room"));
+        self.inner.resize_typed(&source, &mut target, &options).expect("the window lies within the photo");
     }
 }
 

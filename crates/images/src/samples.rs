@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicBool;
 use turbojpeg::{Colorspace, Compressor, PixelFormat};
 
 use crate::{
-    Class, Dataset, Encoder, Image, Item, PrepPlan, Resize, Source, SourceKind, SplitPlan, prep, tar,
+    About, Class, Dataset, Encoder, Image, Item, PrepPlan, Resize, Settings, Source, SourceKind, SplitPlan,
+    prep, tar,
 };
 
 /// A smooth picture that differs with `seed`.
@@ -58,7 +59,7 @@ pub(crate) fn photo_folder(folder: &Path) -> Vec<Item> {
         let path = format!("class{class}/{name}");
         fs::create_dir_all(folder.join(&path).parent().unwrap()).unwrap();
         fs::write(folder.join(&path), bytes).unwrap();
-        items.push(Item { source: 0, path, offset: None, size: None, class });
+        items.push(item(path, bytes.len(), class));
     };
     for i in 0..30 {
         add(i as u32 % 3, &format!("photo {i}.jpg"), &jpeg(33 + i * 5 % 41, 70 - i * 3 % 50, i));
@@ -73,32 +74,47 @@ pub(crate) fn photo_folder(folder: &Path) -> Vec<Item> {
     items
 }
 
+/// An item of a folder.
+pub(crate) fn item(path: String, size: usize, class: u32) -> Item {
+    let path = PathBuf::from(path).into_boxed_path();
+    Item { source: 0, path, offset: None, size: size as u64, class, boxes: Box::default() }
+}
+
 /// Side of the images that [`plan`] makes.
 pub(crate) const SIZE: usize = 32;
 
 /// A plan for the items of [`photo_folder`]: the first 26 to train, the rest to validate.
 pub(crate) fn plan(source: Source, items: &[Item], out: PathBuf) -> PrepPlan {
-    let class = |i| Class { wnid: format!("class{i}"), name: format!("class {i}") };
+    let class = |i| Class { wnid: format!("class{i}"), name: format!("class {i}"), devkit_id: None };
     let (train, val) = items.split_at(26);
     PrepPlan {
         out,
-        name: "sample".to_owned(),
-        size: SIZE,
-        resize: Resize::Crop,
-        quality: 85,
         workers: 1,
-        seed: 3,
-        shard_images: 7,
-        max_rejected: 0.1,
         force: false,
-        layout: "image folder".to_owned(),
-        sources: vec![source],
-        classes: (0..3).map(class).collect(),
+        part: None,
+        about: About {
+            name: "sample".to_owned(),
+            settings: Settings {
+                size: SIZE,
+                resize: Resize::Crop,
+                exif_rotate: false,
+                quality: 85,
+                seed: 3,
+                shard_images: 7,
+            },
+            max_rejected: 0.1,
+            layout: "image folder".to_owned(),
+            class_order: "folder names".to_owned(),
+            sources: vec![source],
+            classes: (0..3).map(class).collect(),
+            rejected: Vec::new(),
+            ignored: [("not an image".to_owned(), 2)].into(),
+            request: serde_json::Value::Null,
+        },
         splits: vec![
             SplitPlan { name: "train".to_owned(), items: train.to_vec() },
             SplitPlan { name: "val".to_owned(), items: val.to_vec() },
         ],
-        ignored: 2,
     }
 }
 
@@ -116,7 +132,9 @@ pub(crate) fn tar_plan(folder: &Path) -> PrepPlan {
     let path = folder.join("photos.tar");
     let mut writer = tar::Writer::new(fs::File::create(&path).unwrap());
     for item in &items {
-        writer.append(&item.path, &fs::read(folder.join("photos").join(&item.path)).unwrap()).unwrap();
+        writer
+            .append(&item.path.to_string_lossy(), &fs::read(folder.join("photos").join(&item.path)).unwrap())
+            .unwrap();
     }
     writer.finish().unwrap();
     let items: Vec<Item> = items
@@ -124,7 +142,7 @@ pub(crate) fn tar_plan(folder: &Path) -> PrepPlan {
         .zip(tar::scan(&path).unwrap())
         .map(|(item, member)| {
             assert_eq!(item.path, member.name);
-            Item { offset: Some(member.offset), size: Some(member.size), ..item }
+            Item { offset: Some(member.offset), ..item }
         })
         .collect();
     plan(Source { path, kind: SourceKind::Tar }, &items, folder.join("out"))
@@ -146,4 +164,10 @@ pub(crate) fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
         .collect();
     files.sort();
     files
+}
+
+/// `file`, a JPEG, with another segment behind its first two bytes.
+pub(crate) fn with_segment(file: &[u8], marker: u8, body: &[u8]) -> Vec<u8> {
+    let [high, low] = (body.len() as u16 + 2).to_be_bytes();
+    [&file[..2], &[0xff, marker, high, low], body, &file[2..]].concat()
 }

@@ -1,6 +1,7 @@
 //! The binding to Node: conversion, threads, cancellation, and nothing else. `packages/engine` is its typed face; requests
 //! and reports are JSON with the field names of the Rust types, large arrays are typed arrays.
 
+pub mod bench;
 pub mod data;
 pub mod job;
 pub mod session;

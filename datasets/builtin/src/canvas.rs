@@ -66,6 +66,17 @@ impl Canvas {
         }
     }
 
+    /// What a lens does at best: each pixel gives `weight` of itself to either neighbour, along rows and columns.
+    pub(crate) fn soften(&mut self, weight: f32) {
+        let mut line = Vec::new();
+        for y in 0..self.height {
+            spread(&mut self.pixels[y * self.width..][..self.width], 1, weight, &mut line);
+        }
+        for x in 0..self.width {
+            spread(&mut self.pixels[x..], self.width, weight, &mut line);
+        }
+    }
+
     /// Grain of a sensor: noise of the given amplitude, `seed` its own.
     pub(crate) fn grain(&mut self, amplitude: f32, seed: u32) {
         for (i, pixel) in self.pixels.iter_mut().enumerate() {
@@ -124,5 +135,17 @@ fn box_filter(pixels: &mut [Vector], stride: usize, radius: usize, line: &mut Ve
             pixels[i * stride][c] = sum[c] * weight;
             sum[c] -= leaves[c];
         }
+    }
+}
+
+/// Three taps over every `stride`-th element of `pixels`; the ends repeat. `line` is scratch.
+fn spread(pixels: &mut [Vector], stride: usize, weight: f32, line: &mut Vec<Vector>) {
+    line.clear();
+    line.extend(pixels.iter().step_by(stride));
+    let last = line.len() - 1;
+    for i in 0..=last {
+        let (before, here, after) = (line[i.saturating_sub(1)], line[i], line[(i + 1).min(last)]);
+        pixels[i * stride] =
+            std::array::from_fn(|c| weight * (before[c] + after[c]) + (1.0 - 2.0 * weight) * here[c]);
     }
 }

@@ -13,6 +13,7 @@ mod geometry;
 mod marker;
 mod noise;
 mod paint;
+pub mod photos;
 mod scene;
 
 use dice::Dice;

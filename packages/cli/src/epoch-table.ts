@@ -1,9 +1,10 @@
 /** What `train` shows: a row an epoch on stdout, and one redrawn line on stderr between them. */
 
-import { formatCount, formatDuration, formatPercent } from '@ilsvrc/terminal';
+import { formatBytes, formatCount, formatDuration, formatPercent } from '@ilsvrc/terminal';
 import type { EndEvent, EpochEvent, StartEvent, StepEvent, TrainEvent } from '@ilsvrc/trainer';
 import { describeLayout, describeNotice } from './layout.ts';
 import type { Output } from './output.ts';
+import { describeStages } from './stages.ts';
 
 const columns = [
   ['epoch', 7],
@@ -56,7 +57,7 @@ export class EpochTable {
   #begin(event: StartEvent): void {
     this.#start = event;
     const { run, net, dataset, images, classes, batch, epochs, parameters, resumed } = event;
-    const { devices: places, exchange, precision } = event;
+    const { devices: places, exchange, precision, cache } = event;
     const notice = describeNotice({ places, notice: event.notice });
     this.#output.say(`${run}: ${net}, ${formatCount(parameters)} parameters, on ${dataset}`);
     this.#output.say(
@@ -64,6 +65,11 @@ export class EpochTable {
     );
     this.#output.say(describeLayout({ places, exchange, precision }));
     if (notice !== undefined) this.#output.say(notice);
+    if (cache !== null) {
+      this.#output.say(
+        `cache: ${formatCount(cache.images)} of ${formatCount(cache.of)} images (${formatBytes(cache.bytes)})`,
+      );
+    }
     if (resumed) this.#output.say(`going on in epoch ${resumed.epoch} after step ${resumed.step}`);
     this.#output.data(columns.map(([name, width]) => name.padStart(width)).join(''));
   }
@@ -93,12 +99,7 @@ export class EpochTable {
       formatDuration(event.seconds),
     ];
     this.#output.data(cells.map((cell, index) => cell.padStart(columns[index]?.[1] ?? 0)).join(''));
-    const busy = Object.entries(event.stages).map(
-      ([stage, share]) => `${stage} ${Math.round(100 * share)} %`,
-    );
     // A run that was stopped while validating goes on with an epoch whose steps another process has made.
-    if (event.stages.train > 0) {
-      this.#output.say(`      ${event.limiting_stage}-bound (busy: ${busy.join(', ')})`);
-    }
+    if (event.stages.train > 0) this.#output.say(`      ${describeStages(event, this.#start?.devices)}`);
   }
 }

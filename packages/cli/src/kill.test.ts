@@ -5,7 +5,7 @@ import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generateBuiltin } from '@ilsvrc/engine';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const program = join(import.meta.dirname, '../bin/ilsvrc.mjs');
 const place = mkdtempSync(join(tmpdir(), 'ilsvrc-kill-'));
@@ -14,10 +14,15 @@ beforeAll(() => generateBuiltin({ out: join(place, 'photos'), images: 120, seed:
 afterAll(() => rmSync(place, { recursive: true }));
 
 /** Runs the program; after `life` milliseconds it is killed. Resolves to whether it had finished. */
-function run(args: readonly string[], life?: number): Promise<boolean> {
+function run(
+  args: readonly string[],
+  life?: number,
+  environment: Record<string, string> = {},
+): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, ...args], {
       cwd: place,
+      env: { ...process.env, ...environment },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     let messages = '';
@@ -50,15 +55,52 @@ function contents(folder: string): Record<string, string> {
   return Object.fromEntries(files.sort().map((name) => [name, hash(name)]));
 }
 
-test('prep, killed at ten instants and for other workers, writes the same bytes', async () => {
-  const prep = (out: string, workers: number) => {
-    const images = ['--size', '40', '--shard-images', '8'];
-    return ['prep', 'photos', '-o', out, ...images, '--workers', String(workers)];
-  };
-  const duration = await timed(prep('whole', 1));
-  for (let kill = 0; kill < 10; kill++) await run(prep('killed', 1 + (kill % 3)), Math.random() * duration);
-  await run(prep('killed', 3));
-  expect(contents(join(place, 'killed'))).toEqual(contents(join(place, 'whole')));
+const prep = (out: string, ...more: string[]) => {
+  return ['prep', 'photos', '-o', out, '--size', '40', '--shard-images', '8', ...more];
+};
+
+describe('prep, killed', () => {
+  let duration = 0;
+  let whole: Record<string, string> = {};
+  beforeAll(async () => {
+    duration = await timed(prep('whole', '--workers', '1'));
+    whole = contents(join(place, 'whole'));
+  });
+
+  test('at twenty instants, with one to three workers, writes the same bytes', async () => {
+    for (let kill = 0; kill < 20; kill++) {
+      await run(prep('killed', '--workers', String(1 + (kill % 3))), Math.random() * duration);
+    }
+    await run(prep('killed', '--workers', '3'));
+    expect(contents(join(place, 'killed'))).toEqual(whole);
+  });
+
+  test('as three parts at once, each killed, and joined, writes the same bytes', async () => {
+    const part = async (number: number) => {
+      const args = prep('parts', '--part', `${number}/3`, '--workers', '1');
+      for (let kill = 0; kill < 4; kill++) await run(args, Math.random() * duration);
+      await run(args);
+    };
+    await Promise.all([part(1), part(2), part(3)]);
+    await run(['prep', '--merge', 'parts']);
+    expect(contents(join(place, 'parts'))).toEqual(whole);
+  });
+
+  test('as eight processes of Slurm, one of them killed and started again', async () => {
+    const part = (rank: number, life?: number) =>
+      run(prep('eight', '--part', 'auto', '--workers', '1'), life, {
+        SLURM_PROCID: String(rank),
+        SLURM_NTASKS: '8',
+      });
+    const killed = part(3, duration / 2);
+    await Promise.all([0, 1, 2, 4, 5, 6, 7].map((rank) => part(rank)));
+    if (!(await killed)) {
+      await expect(run(['prep', '--merge', 'eight'])).rejects.toThrow(/error\[E0217\][\s\S]*part 4\/8/);
+      await part(3);
+    }
+    await run(['prep', '--merge', 'eight']);
+    expect(contents(join(place, 'eight'))).toEqual(whole);
+  });
 });
 
 test('train, killed at ten instants and resumed, ends with the same bits', async () => {

@@ -15,6 +15,7 @@ const layout = (
   exchange,
   precision,
   notice: null,
+  cache: null,
 });
 
 const h100 = 'NVIDIA H100 80GB HBM3';

@@ -3,6 +3,7 @@ import { basename, join, resolve } from 'node:path';
 import type { Net, Recipe, Schedule } from '@ilsvrc/config';
 import { readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
+import type { Shuffle } from '@ilsvrc/engine';
 import { RunDirectory } from '@ilsvrc/trainer';
 import { choosePreset, type Defaults, defaultNet, requireDataset } from './defaults.ts';
 
@@ -14,6 +15,7 @@ export interface TrainFlags {
   epochs?: number | undefined;
   lr?: number | undefined;
   schedule?: Schedule['kind'] | undefined;
+  shuffle?: Shuffle | undefined;
   run?: string | undefined;
   resume?: true | undefined;
 }
@@ -24,6 +26,7 @@ export interface RunChoice {
   net: Net;
   recipe: Recipe;
   seed: number;
+  shuffle: Shuffle;
   run: string;
 }
 
@@ -48,6 +51,7 @@ async function begun(given: string | undefined, flags: TrainFlags, defaults: Def
     net,
     recipe: withFlags({ ...preset.recipe, ...defined(config.recipe ?? {}) }, flags),
     seed: flags.seed ?? config.seed ?? 0,
+    shuffle: flags.shuffle ?? 'full',
     run: flags.run ?? `${net.name}-${basename(resolve(dataset))}`,
   };
 }
@@ -72,6 +76,7 @@ async function resumed(
     net: flags.net === undefined ? stored.net : choosePreset(flags.net).net(classes.length),
     recipe: withFlags(stored.recipe, flags),
     seed: flags.seed ?? stored.seed,
+    shuffle: flags.shuffle ?? stored.shuffle,
     run,
   };
 }

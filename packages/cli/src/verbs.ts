@@ -55,6 +55,12 @@ export const verbs: readonly VerbEntry[] = [
     load: () => import('./commands/estimate.ts'),
   },
   {
+    name: 'bench',
+    operands: '[NAME…]',
+    summary: 'what this machine reaches, beside its limits',
+    load: () => import('./commands/bench.ts'),
+  },
+  {
     name: 'demo',
     operands: '',
     summary: 'all of it once, on pictures drawn on the spot',

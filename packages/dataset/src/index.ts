@@ -1,5 +1,5 @@
-/** Photos on disk: what layouts there are, what a preparation will do, and what a prepared data set says of itself. */
+/** What a prepared data set says of itself, photos named on a command line, and parts of a preparation. */
 
 export { findImages } from './find-images.ts';
 export { type Manifest, readManifest } from './manifest.ts';
-export { buildPlan, type PlanOptions } from './plan.ts';
+export { launcher, type Part, parsePart } from './part.ts';

@@ -8,7 +8,7 @@ const place = mkdtempSync(join(tmpdir(), 'ilsvrc-manifest-'));
 afterAll(() => rmSync(place, { recursive: true }));
 
 const manifest = {
-  version: 1,
+  version: 2,
   name: 'pets',
   size: 72,
   classes: [{ wnid: 'cat', name: 'cat' }],
@@ -33,5 +33,5 @@ test('one that is cut short, of another shape or of another version is refused',
     code: 'E0205',
     info: expect.stringMatching(/^size: /),
   });
-  await expect(read(JSON.stringify({ ...manifest, version: 2 }))).rejects.toMatchObject({ code: 'E0206' });
+  await expect(read(JSON.stringify({ ...manifest, version: 3 }))).rejects.toMatchObject({ code: 'E0206' });
 });

@@ -7,7 +7,7 @@ import * as v from 'valibot';
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
 /** The version that this program writes and reads. */
-const version = 1;
+const version = 2;
 
 const manifestSchema = v.object({
   version: v.literal(version),

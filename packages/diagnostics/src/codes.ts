@@ -29,6 +29,12 @@ export const codes = {
   E0212: { exit: 3, title: 'Image cannot be decoded' },
   E0213: { exit: 3, title: 'Malformed tar archive' },
   E0214: { exit: 3, title: 'Images of the wrong size' },
+  E0215: { exit: 2, title: 'Another prep writes there' },
+  E0216: { exit: 3, title: 'Recipe differs' },
+  E0217: { exit: 3, title: 'Parts missing' },
+  E0218: { exit: 3, title: 'Annotation file malformed' },
+  E0219: { exit: 3, title: 'Archive is not the published one' },
+  E0220: { exit: 3, title: 'Photos changed' },
 
   E0301: { exit: 3, title: 'Model missing or unreadable' },
   E0302: { exit: 3, title: 'Model damaged' },

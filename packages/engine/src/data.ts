@@ -1,20 +1,14 @@
-/** Archives, prepared data sets, the built-in data set, model files. */
+/** Sources of photos, prepared data sets, the built-in data set, model files. */
 import { type JobOptions, outcome, run } from './jobs.ts';
 import { native } from './native.ts';
 import type { Net, Summary } from './net.ts';
 import type { Metadata } from './session.ts';
 
-/** A file of a tar archive. */
-export interface TarMember {
-  name: string;
-  /** Where its bytes start in the archive. */
-  offset: number;
-  size: number;
-}
-
-/** What to prepare. */
-export interface PrepPlan {
-  /** Folder to write. */
+/** What to prepare, and how. */
+export interface PrepRequest {
+  /** Folders and tar archives; several become one data set. */
+  sources: string[];
+  /** The folder to write. */
   out: string;
   /** The data set's name. */
   name: string;
@@ -22,11 +16,13 @@ export interface PrepPlan {
   size: number;
   /** Cut the middle out, or squeeze the whole photo into the square. */
   resize: 'crop' | 'warp';
+  /** Turn photos as their EXIF orientation says. */
+  exif_rotate: boolean;
   /** JPEG quality, 1 to 100. */
   quality: number;
   /** Threads; the result does not depend on it. */
   workers: number;
-  /** Seed of the order. */
+  /** Seed of the order, and of what is split off for validation where the layout does not say. */
   seed: number;
   /** Images in a shard. */
   shard_images: number;
@@ -34,27 +30,51 @@ export interface PrepPlan {
   max_rejected: number;
   /** Replace what `out` holds. */
   force: boolean;
-  /** The layout recognised, for the record. */
-  layout: string;
-  sources: { path: string; kind: 'folder' | 'tar' }[];
-  classes: { wnid: string; name: string }[];
-  splits: { name: string; items: PrepItem[] }[];
-  /** Files that are no images, for the record. */
-  ignored: number;
+  /** Every `of`-th shard, from `index`; `mergeParts` joins them. */
+  part: { index: number; of: number } | null;
+  /** The layout, where it is not to be recognised. */
+  layout: string | null;
+  /** File with names of classes. */
+  names: string | null;
+  /** The recipe that the result must agree with. */
+  recipe: string | null;
 }
 
-/** An image of a source. */
-export interface PrepItem {
-  /** Number of its source. */
-  source: number;
-  /** Path in the folder, or name of the member. */
-  path: string;
-  /** Where it starts in the archive. */
-  offset?: number | undefined;
-  /** Its length in the archive. */
-  size?: number | undefined;
-  /** Number of its class. */
-  class: number;
+/** What sources hold. */
+export interface Description {
+  /** What the layout is called. */
+  layout: string;
+  /** How the source numbered its classes; ours are always sorted by WNID. */
+  class_order: string;
+  classes: number;
+  first_classes: { wnid: string; name: string; devkit_id?: number }[];
+  splits: { name: string; images: number; bytes: number }[];
+  /** Images that have boxes around objects, and the boxes. */
+  boxed_images: number;
+  boxes: number;
+  /** Files that are no image of a split, by reason. */
+  ignored: Record<string, number>;
+  /** Inputs refused before anything is decoded. */
+  rejected: number;
+  /** Of all images. */
+  source_bytes: number;
+}
+
+/** What sources hold, and what preparing them takes. */
+export interface Inspection extends Description {
+  /** From a few photos that were prepared and thrown away. */
+  estimate: { bytes: number; seconds: number };
+}
+
+/** How the photos differ from those that the folder's data set was made of. */
+export interface Changes {
+  added: number;
+  removed: number;
+  /** Photos of another length or class than before. */
+  changed: number;
+  /** Shards that hold the same as before and stay. */
+  kept_shards: number;
+  shards: number;
 }
 
 /** How far a preparation is. */
@@ -65,7 +85,14 @@ export interface PrepProgress {
   rejected: number;
 }
 
-/** What a preparation did. */
+/** What is told while a preparation runs, in this order. */
+export type PrepEvent =
+  | { event: 'listing'; files: number }
+  | ({ event: 'found' } & Description)
+  | ({ event: 'changed' } & Changes)
+  | ({ event: 'progress' } & PrepProgress);
+
+/** What a preparation did; `kept + rejected + ignored = seen`. */
 export interface PrepSummary {
   seen: number;
   kept: number;
@@ -76,6 +103,9 @@ export interface PrepSummary {
   images_per_second: number;
   /** Images kept although the decoder warned. */
   warnings: number;
+  /** Photos that carry an EXIF orientation. */
+  rotations: number;
+  shards: number;
   /** Shards that an earlier run had finished. */
   resumed_shards: number;
 }
@@ -86,11 +116,36 @@ export interface CountProgress {
   total: number;
 }
 
-/** What a data set that is whole holds. */
+/** What a check found. */
 export interface CheckReport {
   shards: number;
   images: number;
   bytes: number;
+  damaged: { file: string; reason: string }[];
+  /** What was made again. */
+  repaired: { shards: number; files: string[] } | null;
+}
+
+/** A file among the sources, compared with the archive that was published under its name. */
+export interface VerifiedArchive {
+  file: string;
+  /** The MD5 that was published and that of its bytes, which agree; null where none is known. */
+  expected: string | null;
+  found: string | null;
+  /** Whether a recipe has a file of that name. */
+  known: boolean;
+}
+
+/** A layout that can be asked for by name. */
+export interface LayoutName {
+  name: string;
+  description: string;
+}
+
+/** A public data set: where it comes from and what preparing it gives. */
+export interface DataRecipe {
+  name: string;
+  title: string;
 }
 
 /** What to draw. */
@@ -110,24 +165,66 @@ export interface BuiltinSummary {
   bytes: number;
 }
 
-/** The files of a tar archive, in its order. */
-export async function scanTar(path: string): Promise<TarMember[]> {
-  return (await run<TarMember[]>((emit) => native.scanTar(path, emit))).payload;
+/** Recognises sources and estimates what preparing them takes; writes nothing. */
+export async function inspectSources(
+  request: PrepRequest,
+  options?: JobOptions<PrepEvent>,
+): Promise<Inspection> {
+  const start = (emit: Parameters<typeof native.inspect>[1]) => native.inspect(JSON.stringify(request), emit);
+  return (await run<Inspection, PrepEvent>(start, options)).payload;
 }
 
-/** Prepares a data set. When it was stopped the same plan goes on where it was. */
-export async function prep(plan: PrepPlan, options?: JobOptions<PrepProgress>): Promise<PrepSummary> {
-  const start = (emit: Parameters<typeof native.prep>[1]) => native.prep(JSON.stringify(plan), emit);
-  return (await run<PrepSummary, PrepProgress>(start, options)).payload;
+/** Prepares a data set. When it was stopped the same request goes on where it was. */
+export async function prep(request: PrepRequest, options?: JobOptions<PrepEvent>): Promise<PrepSummary> {
+  const start = (emit: Parameters<typeof native.prep>[1]) => native.prep(JSON.stringify(request), emit);
+  return (await run<PrepSummary, PrepEvent>(start, options)).payload;
 }
 
-/** Compares every byte of a prepared data set with its manifest; progress is in bytes. */
+/**
+ * Makes WebDataset shards of another program a data set where they lie: every image is decoded once, then manifest, mean
+ * and indexes are written beside the shards.
+ */
+export async function adoptShards(
+  shards: { folder: string; workers: number },
+  options?: JobOptions<CountProgress>,
+): Promise<{ images: number; classes: number; size: number }> {
+  const start = (emit: Parameters<typeof native.adoptShards>[1]) =>
+    native.adoptShards(JSON.stringify(shards), emit);
+  return (await run<{ images: number; classes: number; size: number }, CountProgress>(start, options))
+    .payload;
+}
+
+/** Joins the parts that several `prep` wrote into one folder. */
+export async function mergeParts(folder: string): Promise<PrepSummary> {
+  return (await run<PrepSummary>((emit) => native.mergeParts(folder, emit))).payload;
+}
+
+/**
+ * Compares every byte of a prepared data set with its manifest; progress is in bytes. What is damaged is an error, or is
+ * made again from the sources: progress is then in images.
+ */
 export async function checkDataset(
-  folder: string,
+  check: { folder: string; repair: boolean; workers: number },
   options?: JobOptions<CountProgress>,
 ): Promise<CheckReport> {
-  const start = (emit: Parameters<typeof native.checkDataset>[1]) => native.checkDataset(folder, emit);
+  const start = (emit: Parameters<typeof native.checkDataset>[1]) =>
+    native.checkDataset(JSON.stringify(check), emit);
   return (await run<CheckReport, CountProgress>(start, options)).payload;
+}
+
+/** Compares the MD5 of published archives among the sources; progress is in bytes. */
+export async function verifyArchives(
+  sources: string[],
+  options?: JobOptions<CountProgress>,
+): Promise<VerifiedArchive[]> {
+  const start = (emit: Parameters<typeof native.verifyArchives>[1]) =>
+    native.verifyArchives(JSON.stringify(sources), emit);
+  return (await run<VerifiedArchive[], CountProgress>(start, options)).payload;
+}
+
+/** The layouts and data sets that can be asked for by name. */
+export function knownData(): { layouts: LayoutName[]; recipes: DataRecipe[] } {
+  return outcome<{ layouts: LayoutName[]; recipes: DataRecipe[] }>(native.knownData()).payload;
 }
 
 /** Draws the built-in data set as a folder of labelled JPEG files; progress is in images. */

@@ -9,12 +9,12 @@ import {
   estimate,
   generateBuiltin,
   type Net,
-  type PrepPlan,
+  type PrepEvent,
+  type PrepRequest,
   prep,
   readModelMetadata,
   Session,
   type SessionOptions,
-  scanTar,
   summarize,
   type TrainRequest,
 } from './index.ts';
@@ -52,35 +52,25 @@ const options: SessionOptions = {
   use: 'training',
 };
 
-/** A plan for the built-in set's folders `train` and `val`, with a folder for each class. */
-function plan(): PrepPlan {
-  const names = readdirSync(join(photos, 'train')).sort();
-  const split = (name: string) => ({
-    name,
-    items: names.flatMap((wnid, number) =>
-      readdirSync(join(photos, name, wnid))
-        .sort()
-        .map((file) => ({ source: 0, path: `${name}/${wnid}/${file}`, class: number })),
-    ),
-  });
-  return {
-    out: dataset,
-    name: 'builtin',
-    size: net.image,
-    resize: 'crop',
-    quality: 85,
-    workers: 2,
-    seed: 1,
-    shard_images: 50,
-    max_rejected: 0,
-    force: false,
-    layout: 'folder',
-    sources: [{ path: photos, kind: 'folder' }],
-    classes: names.map((wnid) => ({ wnid, name: wnid })),
-    splits: [split('train'), split('val')],
-    ignored: 0,
-  };
-}
+/** How the built-in set is prepared. */
+const preparation: PrepRequest = {
+  sources: [photos],
+  out: dataset,
+  name: 'builtin',
+  size: net.image,
+  resize: 'crop',
+  exif_rotate: false,
+  quality: 85,
+  workers: 2,
+  seed: 1,
+  shard_images: 50,
+  max_rejected: 0,
+  force: false,
+  part: null,
+  layout: null,
+  names: null,
+  recipe: null,
+};
 
 function request(change: Partial<TrainRequest> = {}): TrainRequest {
   return {
@@ -98,10 +88,12 @@ function request(change: Partial<TrainRequest> = {}): TrainRequest {
 
 beforeAll(async () => {
   await generateBuiltin({ out: photos, images, seed: 1, workers: 2 });
-  const seen: number[] = [];
-  const summary = await prep(plan(), { onProgress: ({ done }) => seen.push(done) });
-  expect(summary).toMatchObject({ seen: images, kept: images, rejected: 0 });
-  expect(seen.at(-1)).toBe(images);
+  const events: PrepEvent[] = [];
+  const summary = await prep(preparation, { onProgress: (event) => events.push(event) });
+  expect(summary).toMatchObject({ kept: images, rejected: 0 });
+  expect(summary.kept + summary.ignored).toBe(summary.seen);
+  expect(events.find(({ event }) => event === 'found')).toMatchObject({ classes });
+  expect(events.at(-1)).toMatchObject({ event: 'progress', done: images, total: images });
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -184,8 +176,10 @@ test('native failures have codes, reasons and remedies', async () => {
   await expect(Session.open({ ...options, places: ['99'] })).rejects.toMatchObject({
     code: expect.stringMatching(/^E04(01|05)$/),
   });
-  await expect(scanTar(join(folder, 'missing.tar'))).rejects.toMatchObject({ code: 'E0201' });
-  await expect(checkDataset(photos)).rejects.toMatchObject({ code: 'E0205' });
+  const missing = { ...preparation, sources: [join(folder, 'missing.tar')] };
+  await expect(prep(missing)).rejects.toMatchObject({ code: 'E0201' });
+  const check = { folder: photos, repair: false, workers: 1 };
+  await expect(checkDataset(check)).rejects.toMatchObject({ code: 'E0205' });
   await expect(readModelMetadata(join(folder, 'missing'))).rejects.toMatchObject({ code: 'E0301' });
   const session = await Session.open(options);
   const diverging = request({ rule: { rate: 1e30, momentum: 0.9, decay: 0 } });

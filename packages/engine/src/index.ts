@@ -1,7 +1,9 @@
 /** The typed API of the native engine: promises, `AbortSignal`, errors with codes. Nothing here blocks the event loop. */
 
+export * from './bench.ts';
 export * from './data.ts';
 export * from './devices.ts';
 export type { JobOptions } from './jobs.ts';
 export type { Layer, LayerSummary, Learning, Net, Summary } from './net.ts';
+export { watchOthers } from './others.ts';
 export * from './session.ts';

@@ -18,6 +18,15 @@ export interface Machine {
   threads: number;
 }
 
+/**
+ * How the images of an epoch are shuffled: all together, or the shards, and the images of so many consecutive ones
+ * together, which reads shards from end to end.
+ */
+export type Shuffle = 'full' | { window: number };
+
+/** The most memory that decoded images take: half of what is available, or so many bytes of it. */
+export type CacheLimit = 'ram' | { bytes: number };
+
 /** How a session is opened. */
 export interface SessionOptions extends Machine {
   net: Net;
@@ -27,6 +36,8 @@ export interface SessionOptions extends Machine {
   seed: number;
   /** `inference` needs less memory. */
   use: 'training' | 'inference';
+  /** Keeps decoded images of the data set in this folder, so that later epochs neither read nor decode them. */
+  cache?: { dataset: string; limit: CacheLimit } | undefined;
 }
 
 /** Where the towers of a session live. */
@@ -41,6 +52,8 @@ export interface Layout {
   precision: Precision;
   /** Why `auto` found fewer GPUs than towers, where a GPU or its driver cannot be used. */
   notice: string | null;
+  /** Images of the data set that the cache holds at most, those of all its splits, and the bytes; `null` without a cache. */
+  cache: { images: number; of: number; bytes: number } | null;
 }
 
 /** A place and the towers in it. */
@@ -65,6 +78,8 @@ export interface TrainRequest {
   steps: number;
   /** Learning rate, momentum and weight decay. */
   rule: { rate: number; momentum: number; decay: number };
+  /** Default: `full`. */
+  shuffle?: Shuffle | undefined;
   /** Mirror every second image. */
   mirror: boolean;
   /** Standard deviation of the colour noise in units of the principal components; 0 for none. */
@@ -103,10 +118,12 @@ export interface TrainReport {
   top1_error: number;
   seconds: number;
   images_per_second: number;
-  /** Share of the time that each stage was busy, 0 to 1. */
+  /** Share of the time that each stage was busy, 0 to 1, in this epoch from where this session entered it. */
   stages: { read: number; decode: number; copy: number; train: number };
-  /** The stage that held the others back. */
+  /** The stage that held the others back, likewise. */
   limiting_stage: 'read' | 'decode' | 'train';
+  /** What that stage would reach if it never waited for another; on a CPU, beside the work of the others. */
+  ceiling_images_per_second: number;
 }
 
 /** What to evaluate. */

@@ -1,9 +1,6 @@
 /** What a run tells. Names are those of `train --json` and `metrics.jsonl`; epochs and steps count from 1. */
 import type { Layout, Place, TrainReport } from '@ilsvrc/engine';
 
-/** The stage that holds the others back. */
-export type Stage = TrainReport['limiting_stage'];
-
 /** The run begins, or goes on. */
 export interface StartEvent {
   event: 'start';
@@ -23,6 +20,8 @@ export interface StartEvent {
   exchange: Layout['exchange'];
   /** Why `auto` found fewer GPUs than towers, where a GPU or its driver cannot be used. */
   notice: Layout['notice'];
+  /** What fits into the cache of decoded images; `null` without one. */
+  cache: Layout['cache'];
   /** Steps of epoch `epoch` that an earlier process has made. */
   resumed: { epoch: number; step: number } | null;
 }
@@ -53,7 +52,10 @@ export interface EpochEvent {
   images_per_second: number;
   /** Training and validation. */
   seconds: number;
-  limiting_stage: Stage;
+  /** The stage that held the others back, as far as this process trained the epoch. */
+  limiting_stage: TrainReport['limiting_stage'];
+  /** What that stage would reach if it never waited for another; 0 where this process only validated. */
+  ceiling_images_per_second: number;
   /** Share of the time that each stage was busy. */
   stages: TrainReport['stages'];
 }

@@ -12,6 +12,7 @@ const settings: Settings = {
   net: preset.net(10),
   recipe: preset.recipe,
   seed: 0,
+  shuffle: 'full',
 };
 
 let place = '';
@@ -25,6 +26,13 @@ afterEach(() => rmSync(place, { recursive: true }));
 test('settings come back as they were stored', async () => {
   await run.create(settings, false);
   expect(await run.settings()).toEqual(settings);
+});
+
+test('a run from before there was a choice was shuffled fully', async () => {
+  const { shuffle, ...old } = settings;
+  mkdirSync(run.path);
+  writeFileSync(run.config, JSON.stringify({ version: 1, ...old }));
+  expect(await run.settings()).toEqual({ ...old, shuffle });
 });
 
 test('a run is replaced only by force, and what is not ours stays', async () => {
@@ -73,6 +81,12 @@ test('a run goes on with its own settings; more epochs are welcome where they ch
     expect.objectContaining({ code: 'E0304', info: 'rate: then 0.001, now 0.5' }),
   );
   expect(same({ seed: 1 })).toThrow(/another seed/);
+  expect(same({ shuffle: { window: 4 } })).toThrow(
+    expect.objectContaining({
+      message: 'runs/x was begun with another shuffle',
+      info: 'then "full", now {"window":4}',
+    }),
+  );
   expect(same({ dataset_hash: 'def' })).toThrow(/content of the data set/);
 
   const exp = { ...recipe, schedule: { kind: 'exp', steps: 4, final: 1e-5 } as const };

@@ -3,6 +3,7 @@ import { appendFile, mkdir, readdir, readFile, rename, rm, truncate, writeFile }
 import { join } from 'node:path';
 import type { Net, Recipe } from '@ilsvrc/config';
 import { type Code, IlsvrcError, writeFailed } from '@ilsvrc/diagnostics';
+import type { Shuffle } from '@ilsvrc/engine';
 
 /** What decides a run's numbers. */
 export interface Settings {
@@ -13,11 +14,14 @@ export interface Settings {
   net: Net;
   recipe: Recipe;
   seed: number;
+  /** How the images of an epoch are shuffled. */
+  shuffle: Shuffle;
 }
 
-/** `config.json`. */
-interface StoredSettings extends Settings {
+/** `config.json`. Runs from before there was a choice have no `shuffle`: it was full. */
+interface StoredSettings extends Omit<Settings, 'shuffle'> {
   version: 1;
+  shuffle?: Shuffle;
 }
 
 /** Paths of a run. */
@@ -89,7 +93,7 @@ export class RunDirectory {
     try {
       const { version, ...settings } = JSON.parse(text) as StoredSettings;
       if (version !== 1) throw new Error(`version ${version} of config.json; this program reads 1`);
-      return settings;
+      return { shuffle: 'full', ...settings };
     } catch (cause) {
       throw failed('E0304', `config.json is not valid: ${String(cause)}`, cause);
     }
@@ -129,6 +133,7 @@ export function expectSameSettings(run: string, stored: Settings, wanted: Settin
     ['net', stored.net, wanted.net],
     ['recipe', storedRecipe, recipe],
     ['seed', stored.seed, wanted.seed],
+    ['shuffle', stored.shuffle, wanted.shuffle],
     ['content of the data set', stored.dataset_hash, wanted.dataset_hash],
     ...(epochsMatter ? ([['epochs', before, epochs]] as [string, unknown, unknown][]) : []),
   ];

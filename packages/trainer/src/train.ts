@@ -9,14 +9,13 @@ import { join } from 'node:path';
 import type { Net, Recipe } from '@ilsvrc/config';
 import { type Manifest, readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { type Machine, Session, summarize } from '@ilsvrc/engine';
+import { type CacheLimit, type Machine, Session, summarize, type TrainReport } from '@ilsvrc/engine';
 import { rate as errorRates } from '@ilsvrc/evaluator';
 import { writeFilters } from '@ilsvrc/report';
 import type { EndEvent, TrainEvent } from './events.ts';
 import { advance, finishEpoch, freshState, parseState, type State } from './progress-state.ts';
 import { expectSameSettings, RunDirectory, type Settings } from './run-directory.ts';
 import { rateOf } from './schedule.ts';
-import { StageMeter } from './stage-meter.ts';
 
 /** What to train, where, and how often to save. */
 export interface TrainOptions extends Machine {
@@ -25,6 +24,10 @@ export interface TrainOptions extends Machine {
   net: Net;
   recipe: Recipe;
   seed: number;
+  /** How the images of an epoch are shuffled; part of what decides the numbers. */
+  shuffle: Settings['shuffle'];
+  /** Keeps decoded images in so much memory; changes no number. */
+  cache?: CacheLimit | undefined;
   /** Folder of the run. */
   run: string;
   /** Go on from the run's checkpoint. */
@@ -52,6 +55,7 @@ export async function train(options: TrainOptions): Promise<EndEvent> {
     net: options.net,
     recipe: options.recipe,
     seed: options.seed,
+    shuffle: options.shuffle,
   };
   expectFits(options.net, manifest, options.dataset);
   const directory = new RunDirectory(options.run);
@@ -65,6 +69,7 @@ export async function train(options: TrainOptions): Promise<EndEvent> {
     places: options.places,
     precision: options.precision,
     use: 'training',
+    cache: options.cache && { dataset: options.dataset, limit: options.cache },
   });
   const state = options.resume ? await restore(session, directory) : freshState();
   if (!options.resume) await directory.create(settings, options.force);
@@ -144,7 +149,7 @@ class Run {
 
   #announce(): void {
     const { net, recipe, run, dataset, resume } = this.#options;
-    const { places, precision, exchange, notice } = this.#session.layout;
+    const { places, precision, exchange, notice, cache } = this.#session.layout;
     this.#tell({
       event: 'start',
       version: 1,
@@ -161,6 +166,7 @@ class Run {
       precision,
       exchange,
       notice,
+      cache,
       resumed: resume ? { epoch: this.#state.epoch + 1, step: this.#state.step } : null,
     });
   }
@@ -175,8 +181,9 @@ class Run {
       epochs: recipe.epochs,
       errors: state.validation.map(({ top1_error }) => top1_error),
     });
-    const meter = new StageMeter();
-    while (state.step < this.#stepsPerEpoch) await this.#steps(lr, meter);
+    // Each report says how busy the stages were in the epoch so far.
+    let report: TrainReport | undefined;
+    while (state.step < this.#stepsPerEpoch) report = await this.#steps(lr);
 
     const trained = { ...state.sums, seconds: state.seconds.epoch };
     const begin = performance.now();
@@ -194,8 +201,9 @@ class Run {
       lr,
       images_per_second: trained.images / trained.seconds,
       seconds: state.seconds.epoch,
-      limiting_stage: meter.limiting,
-      stages: meter.shares,
+      limiting_stage: report?.limiting_stage ?? 'train',
+      ceiling_images_per_second: report?.ceiling_images_per_second ?? 0,
+      stages: report?.stages ?? { read: 0, decode: 0, copy: 0, train: 0 },
     };
     state.metrics_bytes = await this.#directory.append([event], state.metrics_bytes);
     const { top1_error, top5_error, log_loss } = validation;
@@ -210,9 +218,9 @@ class Run {
   }
 
   /** One call of the engine, and a checkpoint where one is due. */
-  async #steps(lr: number, meter: StageMeter): Promise<void> {
+  async #steps(lr: number): Promise<TrainReport> {
     const state = this.#state;
-    const { recipe, dataset, signal, checkpoint } = this.#options;
+    const { recipe, dataset, shuffle, signal, checkpoint } = this.#options;
     const limit = 'steps' in checkpoint ? checkpoint.steps - this.#stepsSinceSaved : stepsPerCall;
     const lines: TrainEvent[] = [];
     const report = await this.#session.train(
@@ -223,6 +231,7 @@ class Run {
         first_step: state.step,
         steps: Math.min(limit, this.#stepsPerEpoch - state.step),
         rule: { rate: lr, momentum: recipe.momentum, decay: recipe.decay },
+        shuffle,
         mirror: recipe.mirror,
         colour_noise: recipe.colour_noise,
       },
@@ -242,11 +251,11 @@ class Run {
       },
     );
     advance(state, report);
-    meter.add(report);
     this.#stepsSinceSaved += report.steps;
     state.metrics_bytes = await this.#directory.append(lines, state.metrics_bytes);
     if (signal?.aborted) await this.#stop();
     if (state.step < this.#stepsPerEpoch && this.#isDue()) await this.#save();
+    return report;
   }
 
   /** Saves and ends the run for now. */

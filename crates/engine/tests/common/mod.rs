@@ -3,7 +3,10 @@
 #![allow(dead_code)] // each test file uses a part
 
 use ilsvrc_engine::{Options, Purpose, Session, TrainReport, TrainRequest, TrainStep};
-use ilsvrc_images::{Class, Encoder, Image, Item, PrepPlan, Resize, Source, SourceKind, SplitPlan, prep};
+use ilsvrc_images::{
+    About, Class, Encoder, Image, Item, PrepPlan, Resize, Settings, Shuffle, Source, SourceKind, SplitPlan,
+    prep,
+};
 use ilsvrc_network::{Net, UpdateRule};
 use ilsvrc_random::{Purpose as Draw, Stream};
 use std::path::{Path, PathBuf};
@@ -28,31 +31,42 @@ impl Data {
         let item = |split: &str, number: usize| {
             let class = number % 3;
             let path = format!("{split}-{number}.jpg");
-            std::fs::write(photos.join(&path), photo(class, number + 1000 * split.len())).unwrap();
-            Item { source: 0, path, offset: None, size: None, class: class as u32 }
+            let file = photo(class, number + 1000 * split.len());
+            std::fs::write(photos.join(&path), &file).unwrap();
+            let (path, size, boxes) = (Path::new(&path).into(), file.len() as u64, Box::default());
+            Item { source: 0, path, offset: None, size, class: class as u32, boxes }
         };
         std::fs::create_dir(&photos).unwrap();
         let splits = [("train", TRAIN), ("val", 9)].map(|(name, images)| SplitPlan {
             name: name.into(),
             items: (0..images).map(|number| item(name, number)).collect(),
         });
-        let class = |name: &str| Class { wnid: name.into(), name: name.into() };
+        let class = |name: &str| Class { wnid: name.into(), name: name.into(), devkit_id: None };
         let plan = PrepPlan {
             out: folder.path().join("prepared"),
-            name: "colours".into(),
-            size: SIDE,
-            resize: Resize::Crop,
-            quality: 90,
             workers: 1,
-            seed: 1,
-            shard_images: 16,
-            max_rejected: 0.0,
             force: false,
-            layout: "folder".into(),
-            sources: vec![Source { path: photos, kind: SourceKind::Folder }],
-            classes: ["red", "green", "blue"].map(class).into(),
+            part: None,
+            about: About {
+                name: "colours".into(),
+                settings: Settings {
+                    size: SIDE,
+                    resize: Resize::Crop,
+                    exif_rotate: false,
+                    quality: 90,
+                    seed: 1,
+                    shard_images: 16,
+                },
+                max_rejected: 0.0,
+                layout: "folders".into(),
+                class_order: "folder names".into(),
+                sources: vec![Source { path: photos, kind: SourceKind::Folder }],
+                classes: ["red", "green", "blue"].map(class).into(),
+                rejected: vec![],
+                ignored: [].into(),
+                request: Default::default(),
+            },
             splits: splits.into(),
-            ignored: 0,
         };
         prep(&plan, &AtomicBool::new(false), &|_| {}).unwrap();
         Self { folder }
@@ -110,6 +124,7 @@ pub(crate) fn options(threads: usize, places: &[&str]) -> Options {
         places,
         precision: "bf16".into(),
         purpose: Purpose::Training,
+        cache: None,
     }
 }
 
@@ -125,6 +140,7 @@ pub(crate) fn request(dataset: &Path, epoch: u64, first_step: usize, steps: usiz
         first_step,
         steps,
         rule: UpdateRule { rate: 0.005, momentum: 0.9, decay: 0.0005 },
+        shuffle: Shuffle::Full,
         mirror: true,
         colour_noise: 0.1,
     }

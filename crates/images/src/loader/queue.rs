@@ -1,6 +1,7 @@
 //! What passes between the threads. It moves once per batch, so one lock serves all.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -9,22 +10,34 @@ use ilsvrc_diagnostics::{Error, INTERNAL, Result};
 use super::Batch;
 
 /// The compressed images of a batch.
+#[derive(Default)]
+pub(super) struct Compressed {
+    /// JPEGs, and perhaps what lies between them.
+    pub(super) bytes: Vec<u8>,
+    /// Where each image's JPEG is in `bytes`; empty for those in the cache.
+    pub(super) spans: Vec<Range<usize>>,
+}
+
+/// A batch to be decoded.
 pub(super) struct Job {
     pub(super) number: usize,
-    /// One JPEG after another.
-    pub(super) bytes: Vec<u8>,
-    /// Where each JPEG ends in `bytes`.
-    pub(super) ends: Vec<usize>,
+    pub(super) compressed: Compressed,
     /// To be filled.
     pub(super) batch: Batch,
 }
 
-/// Buffers of earlier batches.
-#[derive(Default)]
-pub(super) struct Buffers {
-    pub(super) bytes: Vec<u8>,
-    pub(super) ends: Vec<usize>,
-    pub(super) batch: Batch,
+/// What a stage has done.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Done {
+    pub(super) images: usize,
+    pub(super) seconds: f64,
+}
+
+impl Done {
+    fn add(&mut self, images: usize, seconds: f64) {
+        self.images += images;
+        self.seconds += seconds;
+    }
 }
 
 #[derive(Default)]
@@ -34,11 +47,11 @@ struct State {
     /// The batch that the caller takes next.
     next: usize,
     batches: Vec<Batch>,
-    compressed: Vec<(Vec<u8>, Vec<usize>)>,
+    compressed: Vec<Compressed>,
     read_all: bool,
     failed: Option<Error>,
-    read_seconds: f64,
-    decode_seconds: f64,
+    read: Done,
+    decoded: Done,
 }
 
 pub(super) struct Queue {
@@ -103,7 +116,7 @@ impl Queue {
     }
 
     /// Reader: waits until batch `number` is wanted and returns buffers for it; nothing when stopped.
-    pub(super) fn buffers(&self, number: usize) -> Option<Buffers> {
+    pub(super) fn buffers(&self, number: usize) -> Option<(Compressed, Batch)> {
         let mut state = self.lock();
         while !self.is_stopped() && number >= state.next + self.window {
             state = self.wait(state);
@@ -111,16 +124,18 @@ impl Queue {
         if self.is_stopped() {
             return None;
         }
-        let (bytes, ends) = state.compressed.pop().unwrap_or_default();
-        Some(Buffers { bytes, ends, batch: state.batches.pop().unwrap_or_default() })
+        Some((state.compressed.pop().unwrap_or_default(), state.batches.pop().unwrap_or_default()))
     }
 
     /// Reader: passes a batch on.
-    pub(super) fn push(&self, job: Job, seconds: f64) {
-        let mut state = self.lock();
-        state.jobs.push_back(job);
-        state.read_seconds += seconds;
+    pub(super) fn push(&self, job: Job) {
+        self.lock().jobs.push_back(job);
         self.changed.notify_all();
+    }
+
+    /// Whoever reads: images came from the shards in so much time.
+    pub(super) fn count_read(&self, images: usize, seconds: f64) {
+        self.lock().read.add(images, seconds);
     }
 
     /// Reader: there will be no more.
@@ -152,11 +167,11 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Decoder: returns what the reader filled.
-    pub(super) fn return_compressed(&self, bytes: Vec<u8>, ends: Vec<usize>, seconds: f64) {
+    /// Decoder: returns what the reader filled, and counts its images as decoded in so much time.
+    pub(super) fn return_compressed(&self, compressed: Compressed, seconds: f64) {
         let mut state = self.lock();
-        state.compressed.push((bytes, ends));
-        state.decode_seconds += seconds;
+        state.decoded.add(compressed.spans.len(), seconds);
+        state.compressed.push(compressed);
     }
 
     /// Caller: the next of `count` batches.
@@ -189,9 +204,9 @@ impl Queue {
         }
     }
 
-    /// Seconds of reading and decoding.
-    pub(super) fn busy(&self) -> (f64, f64) {
+    /// What was read, and what was decoded.
+    pub(super) fn work_done(&self) -> (Done, Done) {
         let state = self.lock();
-        (state.read_seconds, state.decode_seconds)
+        (state.read, state.decoded)
     }
 }

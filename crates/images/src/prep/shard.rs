@@ -1,42 +1,25 @@
-//! One shard: photos in, tar and index and sums out. What is written depends on nothing but the plan and the photos.
+//! One shard's files: tar, index, sums of pixels, and the record that says they are whole.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use ilsvrc_diagnostics::{Error, INTERNAL, INTERRUPTED, Result};
-use serde::{Deserialize, Serialize};
+use ilsvrc_diagnostics::{Error, INTERNAL, Result, WRITE_FAILED};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::plan::{Item, PrepPlan, ShardPlan};
-use super::source::Reader;
-use super::statistics::{ColourSums, ShardSums};
+use super::convert::Stored;
+use super::plan::{Item, PrepPlan, Rejected, ShardPlan};
+use super::statistics::{ColourSums, PixelSums};
 use crate::atomic::{AtomicFile, write_atomically};
 use crate::dataset::Shard;
 use crate::index::{self, Row, ShardIndex, VERSION};
-use crate::jpeg::{Colour, Decoded, Decoder, Encoder};
-use crate::resize::Resizer;
 use crate::tar;
 
-/// What is kept of a finished shard until all are.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Record {
-    pub(super) shard: Shard,
-    pub(super) warnings: u64,
-    pub(super) rejected: Vec<Rejected>,
-    /// Of shards of the split that statistics are taken of; the sums of the pixels are in a file beside the record.
-    pub(super) colours: Option<ColourSums>,
-}
-
-/// A line of `rejected.jsonl`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Rejected {
-    pub(super) split: String,
-    pub(super) path: String,
-    pub(super) reason: String,
-}
+/// The folder below the output that holds plan, records and sums until the data set is complete.
+pub(super) const UNFINISHED: &str = ".prep";
 
 /// Paths of a shard's files.
+#[derive(Clone, Debug)]
 pub(super) struct Files {
     pub(super) name: String,
     pub(super) tar: PathBuf,
@@ -46,145 +29,153 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(plan: &PrepPlan, unfinished: &Path, shard: &ShardPlan) -> Self {
-        let stem = format!("{}-{:06}", plan.splits[shard.split].name, shard.number);
+    pub(super) fn new(out: &Path, split: &str, number: usize) -> Self {
+        let stem = format!("{split}-{number:06}");
         let name = format!("{stem}.tar");
+        let unfinished = out.join(UNFINISHED);
         Self {
-            tar: plan.out.join(&name),
-            index: plan.out.join(index::file_name(&name)),
+            tar: out.join(&name),
+            index: out.join(index::file_name(&name)),
             record: unfinished.join(format!("{stem}.json")),
             sums: unfinished.join(format!("{stem}.sums")),
             name,
         }
     }
 
-    /// The record of a shard that an earlier run finished. It is written last, so its files are whole.
-    pub(super) fn finished(&self) -> Option<Record> {
-        let record: Record = serde_json::from_slice(&std::fs::read(&self.record).ok()?).ok()?;
+    pub(super) fn of(plan: &PrepPlan, shard: &ShardPlan) -> Self {
+        Self::new(&plan.out, &plan.splits[shard.split].name, shard.number)
+    }
+
+    /// The record of a finished shard. It is written last, so its files are whole.
+    pub(super) fn finished(&self) -> Option<Shard> {
+        let shard: Shard = serde_json::from_slice(&std::fs::read(&self.record).ok()?).ok()?;
         let length = std::fs::metadata(&self.tar).ok()?.len();
-        let sums_there = record.colours.is_none() || self.sums.is_file();
-        (length == record.shard.bytes && self.index.is_file() && sums_there).then_some(record)
+        (length == shard.bytes && shard.file == self.name).then_some(shard)
+    }
+
+    /// [`Files::finished`], if it was made of what `plan` says and left the sums that statistics need.
+    pub(super) fn finished_as(&self, plan: &str, with_sums: bool) -> Option<Shard> {
+        let shard = self.finished()?;
+        let index = self.read_index(&shard).ok()?;
+        let whole = index.plan == plan && (!with_sums || self.sums.is_file());
+        whole.then_some(shard)
+    }
+
+    pub(super) fn read_index(&self, shard: &Shard) -> Result<ShardIndex> {
+        let folder = self.tar.parent().unwrap_or(Path::new("."));
+        ShardIndex::read(folder, &shard.file, &shard.index_sha256)
+    }
+
+    /// Says that the shard's files are whole.
+    pub(super) fn write_record(&self, shard: &Shard) -> Result<()> {
+        let text = json(shard)?;
+        write_atomically(&self.record, |file| file.write_all(&text))
     }
 }
 
-/// The tools of one thread.
-pub(super) struct Worker<'a> {
-    plan: &'a PrepPlan,
-    cancel: &'a AtomicBool,
-    reader: Reader<'a>,
-    decoder: Decoder,
-    resizer: Resizer,
-    encoder: Encoder,
-    file: Vec<u8>,
+/// Writes one shard, image after image.
+pub(super) struct ShardWriter {
+    files: Files,
+    split: String,
+    first: usize,
+    archive: tar::Writer<Hashed>,
+    index: ShardIndex,
 }
 
-/// A photo as it is stored.
-struct Stored {
-    jpeg: Vec<u8>,
-    /// What training will see of it.
-    pixels: Vec<u8>,
-    warned: bool,
-}
-
-impl<'a> Worker<'a> {
-    pub(super) fn new(plan: &'a PrepPlan, cancel: &'a AtomicBool) -> Self {
-        Self {
-            plan,
-            cancel,
-            reader: Reader::new(&plan.sources),
-            decoder: Decoder::new(),
-            resizer: Resizer::default(),
-            encoder: Encoder::new(plan.quality),
-            file: Vec::new(),
-        }
+impl ShardWriter {
+    pub(super) fn create(plan: &PrepPlan, shard: &ShardPlan, with_sums: bool) -> Result<Self> {
+        let files = Files::of(plan, shard);
+        let file = AtomicFile::create(&files.tar)?;
+        let index = ShardIndex {
+            version: VERSION,
+            shard: files.name.clone(),
+            plan: shard.hash.clone(),
+            images: Vec::with_capacity(shard.items.len()),
+            rejected: Vec::new(),
+            warnings: 0,
+            rotations: 0,
+            colours: with_sums.then(ColourSums::default),
+        };
+        Ok(Self {
+            files,
+            split: plan.splits[shard.split].name.clone(),
+            first: shard.first,
+            archive: tar::Writer::new(Hashed { file, hash: Sha256::new() }),
+            index,
+        })
     }
 
-    /// Writes a shard; `seen(kept)` is called after each image.
-    pub(super) fn write(&mut self, shard: &ShardPlan, files: &Files, seen: &dyn Fn(bool)) -> Result<Record> {
-        let split = &self.plan.splits[shard.split];
-        let mut sums = (shard.split == self.plan.statistics_split()).then(|| ShardSums::new(self.plan.size));
-        let mut archive =
-            tar::Writer::new(Hashed { file: AtomicFile::create(&files.tar)?, hash: Sha256::new() });
-        let (mut rows, mut rejected, mut warnings) = (Vec::new(), Vec::new(), 0);
-        for (i, &number) in shard.items.iter().enumerate() {
-            if self.cancel.load(Ordering::Relaxed) {
-                return Err(Error::new(INTERRUPTED, "prep was stopped")
-                    .hint("run the same command again: it goes on where it stopped"));
-            }
-            let item = &split.items[number as usize];
-            match self.convert(item, sums.is_some())? {
-                Ok(stored) => {
-                    let key = key(shard.first + i, &item.path);
-                    let offset = archive
-                        .append(&format!("{key}.cls"), item.class.to_string().as_bytes())
-                        .and_then(|_| archive.append(&format!("{key}.jpg"), &stored.jpeg))
-                        .map_err(|error| {
-                            Error::io(ilsvrc_diagnostics::WRITE_FAILED, "write", &files.tar, &error)
-                        })?;
-                    rows.push(Row(key, offset, stored.jpeg.len() as u64, item.class));
-                    warnings += u64::from(stored.warned);
-                    if let Some(sums) = &mut sums {
-                        sums.add(&stored.pixels);
-                    }
-                    seen(true);
-                }
-                Err(reason) => {
-                    rejected.push(Rejected { split: split.name.clone(), path: item.path.clone(), reason });
-                    seen(false);
-                }
-            }
+    /// Adds the image at `place` of the shard.
+    pub(super) fn add(&mut self, place: usize, item: &Item, stored: &Stored) -> Result<()> {
+        let key = key(self.first + place, &item.path);
+        let offset = self.append(&key, item.class, stored);
+        let offset = offset.map_err(|error| Error::io(WRITE_FAILED, "write", &self.files.tar, &error))?;
+        self.index.images.push(Row {
+            key,
+            offset,
+            length: stored.jpeg.len() as u64,
+            class: item.class,
+            path: item.path.to_string_lossy().into_owned(),
+            size: item.size,
+            boxes: stored.boxes.clone(),
+        });
+        self.index.warnings += u64::from(stored.warned);
+        self.index.rotations += u64::from(stored.rotation);
+        if let Some(colours) = &mut self.index.colours {
+            colours.add(&stored.colours);
         }
-        let images = rows.len() as u64;
-        let (Hashed { file, hash }, bytes) = archive
-            .finish()
-            .map_err(|error| Error::io(ilsvrc_diagnostics::WRITE_FAILED, "write", &files.tar, &error))?;
+        Ok(())
+    }
+
+    fn append(&mut self, key: &str, class: u32, stored: &Stored) -> io::Result<u64> {
+        self.archive.append(&format!("{key}.cls"), class.to_string().as_bytes())?;
+        if !stored.boxes.is_empty() {
+            #[derive(Serialize)]
+            struct Objects<'a> {
+                boxes: &'a [[f32; 4]],
+                /// Of the photo before it was prepared.
+                width: usize,
+                height: usize,
+            }
+            let [width, height] = stored.photo;
+            let text = serde_json::to_vec(&Objects { boxes: &stored.boxes, width, height })?;
+            self.archive.append(&format!("{key}.json"), &text)?;
+        }
+        self.archive.append(&format!("{key}.jpg"), &stored.jpeg)
+    }
+
+    /// Notes that an image is left out.
+    pub(super) fn reject(&mut self, item: &Item, reason: String) {
+        let path = item.path.to_string_lossy().into_owned();
+        self.index.rejected.push(Rejected { split: self.split.clone(), path, reason });
+    }
+
+    /// Makes the shard appear, flushed to the disk: tar, index, sums, and the record last.
+    pub(super) fn commit(self, sums: Option<&PixelSums>) -> Result<Shard> {
+        let Self { files, archive, index, .. } = self;
+        let failed = |error: io::Error| Error::io(WRITE_FAILED, "write", &files.tar, &error);
+        let (Hashed { file, hash }, bytes) = archive.finish().map_err(failed)?;
         file.commit()?;
-        let index = json(&ShardIndex { version: VERSION, shard: files.name.clone(), images: rows })?;
-        write_atomically(&files.index, |file| file.write_all(&index))?;
-        if let Some(sums) = &sums {
-            write_atomically(&files.sums, |file| {
-                sums.pixels.iter().try_for_each(|sum| file.write_all(&sum.to_le_bytes()))
-            })?;
+        let text = json(&index)?;
+        write_atomically(&files.index, |file| file.write_all(&text))?;
+        if let Some(sums) = sums {
+            write_atomically(&files.sums, |file| sums.write(file))?;
         }
         let shard = Shard {
             file: files.name.clone(),
-            images,
+            images: index.images.len() as u64,
             bytes,
             sha256: index::hex(&hash.finalize()),
-            index_sha256: index::sha256(&index),
+            index_sha256: index::sha256(&text),
         };
-        let record = Record { shard, warnings, rejected, colours: sums.map(|sums| sums.colours) };
-        let text = json(&record)?;
-        write_atomically(&files.record, |file| file.write_all(&text))?;
-        Ok(record)
-    }
-
-    /// A photo at the size wanted, or the reason for which it is left out.
-    fn convert(&mut self, item: &Item, with_pixels: bool) -> Result<std::result::Result<Stored, String>> {
-        if let Err(reason) = self.reader.read(item, &mut self.file)? {
-            return Ok(Err(reason));
-        }
-        let Decoded { image, header, warned } = match self.decoder.decode(&self.file) {
-            Ok(decoded) => decoded,
-            Err(error) => return Ok(Err(error.message)),
-        };
-        let size = self.plan.size;
-        // A photo of the right size is not compressed a second time.
-        if (image.width, image.height) == (size, size) && header.colour != Colour::Cmyk && !warned {
-            return Ok(Ok(Stored { jpeg: self.file.clone(), pixels: image.pixels, warned }));
-        }
-        let square = self.resizer.resize(&image, size, self.plan.resize);
-        let jpeg = self.encoder.encode(&square)?;
-        // Statistics are of what training will see: the stored JPEG, not the pixels it was made of.
-        let pixels = if with_pixels { self.decoder.decode(&jpeg)?.image.pixels } else { square.pixels };
-        Ok(Ok(Stored { jpeg, pixels, warned }))
+        files.write_record(&shard)?;
+        Ok(shard)
     }
 }
 
 /// `<place in the split>-<file name>`: unique, in order, and it tells which photo it was. WebDataset ends keys at a dot.
-fn key(place: usize, path: &str) -> String {
-    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+fn key(place: usize, path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let plain = stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' });
     format!("{place:08}-{}", plain.take(80).collect::<String>())
 }

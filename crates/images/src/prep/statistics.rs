@@ -1,16 +1,15 @@
 //! Mean image, channel means and principal components, from exact integer sums: the order in which images are added does not
 //! matter, so neither do workers nor interruptions.
 
+use std::io::{self, Write};
+
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Pca;
 
-/// Sums of the images of a shard: for each byte of an image the sum over the images. 100,000 images fit 32 bits.
+/// For each byte of an image the sum over the images of a shard. 100,000 images fit 32 bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ShardSums {
-    pub(crate) pixels: Vec<u32>,
-    pub(crate) colours: ColourSums,
-}
+pub(crate) struct PixelSums(Vec<u32>);
 
 /// Sums over pixels. At 255^2 a product, 2^48 pixels fit 64 bits: a thousand times ImageNet at 256 x 256.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,35 +22,112 @@ pub(crate) struct ColourSums {
     pub(crate) products: [u64; 6],
 }
 
-impl ShardSums {
+/// Calls a function below, compiled for the widest registers that this machine has: these loops run over every pixel of
+/// a data set. The sums are of integers, so they are the same.
+macro_rules! widest {
+    ($function:ident($($argument:expr),*)) => {{
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the machine has AVX2.
+            unsafe { avx2::$function($($argument),*) }
+        } else {
+            $function($($argument),*)
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        $function($($argument),*)
+    }};
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    #[target_feature(enable = "avx2")]
+    pub(super) fn add_bytes(sums: &mut [u32], bytes: &[u8]) {
+        super::add_bytes(sums, bytes);
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn moments(pixels: &[u8]) -> ([u32; 3], [u32; 6]) {
+        super::moments(pixels)
+    }
+}
+
+#[inline(always)]
+fn add_bytes(sums: &mut [u32], bytes: &[u8]) {
+    for (sum, &value) in sums.iter_mut().zip(bytes) {
+        *sum += u32::from(value);
+    }
+}
+
+/// Sums of R, G, B and of RR, RG, RB, GG, GB, BB over at most 2^14 pixels.
+#[inline(always)]
+fn moments(pixels: &[u8]) -> ([u32; 3], [u32; 6]) {
+    const LANES: usize = 16;
+    let (mut sums, mut products) = ([[0u32; LANES]; 3], [[0u32; LANES]; 6]);
+    let mut add = |pixels: &[u8]| {
+        // Apart by channel, so that the sums run over whole registers; a short last piece leaves zeros.
+        let mut channels = [[0u32; LANES]; 3];
+        for (lane, pixel) in pixels.chunks_exact(3).enumerate() {
+            for (channel, &value) in channels.iter_mut().zip(pixel) {
+                channel[lane] = u32::from(value);
+            }
+        }
+        let [r, g, b] = &channels;
+        for lane in 0..LANES {
+            for (sum, channel) in sums.iter_mut().zip(&channels) {
+                sum[lane] += channel[lane];
+            }
+            let pairs = [(r, r), (r, g), (r, b), (g, g), (g, b), (b, b)];
+            for (product, (x, y)) in products.iter_mut().zip(pairs) {
+                product[lane] += x[lane] * y[lane];
+            }
+        }
+    };
+    let pieces = pixels.chunks_exact(3 * LANES);
+    let rest = pieces.remainder();
+    pieces.for_each(&mut add);
+    add(rest);
+    (sums.map(|lanes| lanes.iter().sum()), products.map(|lanes| lanes.iter().sum()))
+}
+
+impl PixelSums {
     pub(crate) fn new(size: usize) -> Self {
-        Self { pixels: vec![0; size * size * 3], colours: ColourSums::default() }
+        Self(vec![0; size * size * 3])
     }
 
     /// Adds an image.
     pub(crate) fn add(&mut self, pixels: &[u8]) {
-        for (sum, &value) in self.pixels.iter_mut().zip(pixels) {
-            *sum += u32::from(value);
+        widest!(add_bytes(&mut self.0, pixels));
+    }
+
+    /// Adds all to `total`.
+    pub(crate) fn add_up(&self, total: &mut [u64]) {
+        total.iter_mut().zip(&self.0).for_each(|(total, &sum)| *total += u64::from(sum));
+    }
+
+    /// Little-endian, one after another.
+    pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        self.0.iter().try_for_each(|sum| out.write_all(&sum.to_le_bytes()))
+    }
+
+    /// Adds what [`PixelSums::write`] wrote; the reason when it does not fit.
+    pub(crate) fn add_to(total: &mut [u64], bytes: &[u8]) -> Result<(), String> {
+        if bytes.len() != total.len() * 4 {
+            return Err(format!("it has {} bytes instead of {}", bytes.len(), total.len() * 4));
         }
-        self.colours.add_pixels(pixels);
+        for (total, sum) in total.iter_mut().zip(bytes.chunks_exact(4)) {
+            *total += u64::from(u32::from_le_bytes([sum[0], sum[1], sum[2], sum[3]]));
+        }
+        Ok(())
     }
 }
 
 impl ColourSums {
-    fn add_pixels(&mut self, pixels: &[u8]) {
+    /// Adds an image.
+    pub(crate) fn add_pixels(&mut self, pixels: &[u8]) {
         self.count += pixels.len() as u64 / 3;
         // 32-bit sums of pieces are faster than 64-bit ones, and 3 * 2^14 bytes cannot overflow them.
         for piece in pixels.chunks(3 << 14) {
-            let (mut sums, mut products) = ([0u32; 3], [0u32; 6]);
-            for pixel in piece.chunks_exact(3) {
-                let [r, g, b] = [u32::from(pixel[0]), u32::from(pixel[1]), u32::from(pixel[2])];
-                for (sum, value) in sums.iter_mut().zip([r, g, b]) {
-                    *sum += value;
-                }
-                for (sum, value) in products.iter_mut().zip([r * r, r * g, r * b, g * g, g * b, b * b]) {
-                    *sum += value;
-                }
-            }
+            let (sums, products) = widest!(moments(piece));
             for (total, sum) in self.sums.iter_mut().zip(sums) {
                 *total += u64::from(sum);
             }
@@ -153,13 +229,28 @@ mod tests {
         let images: Vec<Vec<u8>> =
             (0..4u32).map(|i| (0..192u32).map(|k| (k * 7 + i * 91) as u8).collect()).collect();
         let total = |order: [usize; 4]| {
-            let mut sums = ShardSums::new(8);
-            order.iter().for_each(|&i| sums.add(&images[i]));
-            sums
+            let (mut pixels, mut colours) = (PixelSums::new(8), ColourSums::default());
+            for i in order {
+                pixels.add(&images[i]);
+                colours.add_pixels(&images[i]);
+            }
+            (pixels, colours)
         };
         assert_eq!(total([0, 1, 2, 3]), total([3, 1, 0, 2]));
         let all: Vec<f64> = images.iter().flatten().step_by(3).map(|&x| f64::from(x)).collect();
-        assert!((total([0, 1, 2, 3]).colours.mean()[0] - all.iter().sum::<f64>() / 256.0).abs() < 1e-12);
+        assert!((total([0, 1, 2, 3]).1.mean()[0] - all.iter().sum::<f64>() / 256.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn written_sums_are_added() {
+        let mut sums = PixelSums::new(1);
+        sums.add(&[1, 2, 255]);
+        sums.add(&[1, 0, 255]);
+        let (mut bytes, mut total) = (Vec::new(), vec![5, 0, 0]);
+        sums.write(&mut bytes).unwrap();
+        PixelSums::add_to(&mut total, &bytes).unwrap();
+        assert_eq!(total, [7, 2, 510]);
+        assert!(PixelSums::add_to(&mut total, &bytes[1..]).is_err());
     }
 
     /// Against the definition of the covariance in floating point.
@@ -179,6 +270,23 @@ mod tests {
                     (0..3).map(|k| pca.deviations[k].powi(2) * pca.vectors[k][i] * pca.vectors[k][j]).sum();
                 assert!((rebuilt - entry).abs() < 1e-8);
             }
+        }
+    }
+
+    #[test]
+    fn every_pixel_counts_once() {
+        for pixels in [1, 15, 16, 17, 20_000] {
+            let bytes: Vec<u8> = (0..pixels * 3).map(|k: usize| (k * 37 % 251) as u8).collect();
+            let mut sums = ColourSums::default();
+            sums.add_pixels(&bytes);
+            let all = || bytes.chunks_exact(3).map(|p| [p[0], p[1], p[2]].map(u64::from));
+            let products = |[r, g, b]: [u64; 3]| [r * r, r * g, r * b, g * g, g * b, b * b];
+            assert_eq!(sums.count, pixels as u64);
+            assert_eq!(sums.sums, std::array::from_fn::<u64, 3, _>(|i| all().map(|p| p[i]).sum()));
+            assert_eq!(
+                sums.products,
+                std::array::from_fn::<u64, 6, _>(|i| all().map(|p| products(p)[i]).sum())
+            );
         }
     }
 }

@@ -1,25 +1,38 @@
 /** `ilsvrc prep`: photos of any layout to shards, mean image and manifest. */
 import { availableParallelism } from 'node:os';
 import { basename, extname, join } from 'node:path';
-import { isPreset, presets } from '@ilsvrc/config';
-import { buildPlan, readManifest } from '@ilsvrc/dataset';
+import { launcher, parsePart, readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { checkDataset, type PrepPlan, type PrepSummary, prep } from '@ilsvrc/engine';
+import {
+  checkDataset,
+  inspectSources,
+  knownData,
+  mergeParts,
+  type PrepRequest,
+  type PrepSummary,
+  prep,
+  verifyArchives,
+} from '@ilsvrc/engine';
 import { writeMean } from '@ilsvrc/report';
-import { formatBytes, formatCount, formatDuration, formatPercent } from '@ilsvrc/terminal';
-import { defaultNet } from '../defaults.ts';
+import { formatCount } from '@ilsvrc/terminal';
 import { examples } from '../examples.ts';
 import { Output } from '../output.ts';
 import { oneOf, real, whole } from '../parse.ts';
+import { type PrepEvents, prepEvents, reportInspection, reportPart, reportSummary } from '../prep-report.ts';
+import { nearest } from '../suggest.ts';
 import type { Verb } from '../verb.ts';
 
 const verb: Verb = (base, { interrupts: { signal } }) =>
   base
-    .argument('[source...]', 'folders or tar archives of photos; with --check a prepared data set')
+    .argument('[source...]', 'folders or tar archives of photos; with --check or --merge a prepared data set')
     .optionsGroup('Where:')
     .option('-o, --out <dir>', 'folder to write (default: data/<name of the source>)')
     .option('--force', 'replace a folder that was prepared with other settings')
+    .optionsGroup('What the source is:')
+    .option('--layout <name>', 'one of the layouts in docs/prep.md (default: recognised)')
     .option('--names <file>', 'names of the classes, `<folder> <name>` a line')
+    .option('--recipe <name>', 'a data set of datasets/ that source and result must agree with')
+    .option('--verify', 'compare published archives with their MD5 first')
     .optionsGroup('Images:')
     .option('--size <px>', 'side of the square images', whole('--size', 8, 4096), 256)
     .option(
@@ -28,20 +41,29 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       oneOf('--resize', ['crop', 'warp']),
       'crop',
     )
+    .option('--exif-rotate', 'turn photos as their EXIF orientation says')
     .option('--quality <q>', 'of the JPEG files', whole('--quality', 1, 100), 85)
     .option('--max-rejected <share>', 'undecodable images allowed', real('--max-rejected', 0, 1, true), 0.01)
     .option('--seed <n>', 'shuffles; splits where the layout does not', whole('--seed', 0), 0)
-    .option('--shard-images <n>', 'images a shard holds', whole('--shard-images', 1, 1_000_000), 1000)
+    .option('--shard-images <n>', 'images a shard holds', whole('--shard-images', 1, 100_000), 1000)
     .optionsGroup('Work:')
     .option('--workers <n>', 'threads (default: one a core)', whole('--workers', 1, 1024))
-    .option('--dry-run', 'say what would be done')
+    .option('--dry-run', 'say what is there and what it would take')
+    .option('--part <i/n>', 'only this part, or `auto` under Slurm, Open MPI or torchrun')
+    .option('--merge', 'join the parts in a folder')
     .option('--check', 'verify the checksums of a prepared data set')
+    .option('--repair', 'with --check: make again what is damaged')
     .addHelpText(
       'after',
       examples([
         ['ilsvrc prep photos/', 'photos/<class>/*.jpg or photos/train/<class>/, photos/val/<class>/'],
         ['ilsvrc prep imagenette.tar --size 72', 'for --net alexnet-64'],
-        ['ilsvrc prep --check data/photos', 'whether it is still whole'],
+        ['ilsvrc prep ILSVRC2012_*.tar* -o data/imagenet', "ImageNet's own archives, read in place"],
+        [
+          'srun -n 16 ilsvrc prep photos/ -o /shared/set --part auto',
+          'then: ilsvrc prep --merge /shared/set',
+        ],
+        ['ilsvrc prep --check data/photos --repair', 'whether it is still whole, and if not, mend it'],
       ]),
     )
     .action(async (given, options) => {
@@ -53,101 +75,122 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
           hint: '`ilsvrc prep photos/`, or `ilsvrc demo` to try it without any',
         });
       }
+      const workers = options.workers ?? availableParallelism();
+      if (options.repair && !options.check) {
+        throw new IlsvrcError('E0103', '--repair needs --check', {
+          hint: `\`ilsvrc prep --check ${first} --repair\``,
+        });
+      }
       if (options.check) {
-        for (const dataset of given) await check(dataset, output, signal);
+        for (const folder of given)
+          await check({ folder, repair: options.repair ?? false, workers }, output, signal);
         return output.finish();
       }
+      if (options.merge) {
+        for (const folder of given) await written(folder, await mergeParts(folder), output);
+        return output.finish();
+      }
+      const { layouts, recipes } = knownData();
       const name = basename(first, extname(first)) || 'photos';
-      const out = options.out ?? join('data', name);
-      const listing = output.progress('listing');
-      const plan = await buildPlan({
+      const request: PrepRequest = {
         sources: given,
-        out,
+        out: options.out ?? join('data', name),
         name,
         size: options.size,
         resize: options.resize,
+        exif_rotate: options.exifRotate ?? false,
         quality: options.quality,
-        workers: options.workers ?? availableParallelism(),
+        workers,
         seed: options.seed,
-        shardImages: options.shardImages,
-        maxRejected: options.maxRejected,
+        shard_images: options.shardImages,
+        max_rejected: options.maxRejected,
         force: options.force ?? false,
-        names: options.names,
-      }).finally(() => listing.stop());
-      if (options.dryRun) describe(plan, out, output);
-      else await write(plan, out, output, signal);
+        part: options.part === undefined ? null : parsePart(options.part, process.env),
+        layout: known('--layout', options.layout, layouts),
+        names: options.names ?? null,
+        recipe: known('--recipe', options.recipe, recipes),
+      };
+      if (options.verify) await verify(given, output, signal);
+      if (options.dryRun) await dryRun(request, output, signal);
+      else await write(request, output, signal);
       await output.finish();
     });
 
 export default verb;
 
-async function write(plan: PrepPlan, out: string, output: Output, signal: AbortSignal): Promise<void> {
-  output.say(`${plan.layout}: ${describeImages(plan)}`);
-  const progress = output.progress('preparing', 'images');
-  const summary = await prep(plan, {
-    signal,
-    onProgress: ({ done, total, rejected }) =>
-      progress.update(done, total, rejected > 0 ? `${formatCount(rejected)} rejected` : ''),
-  }).finally(() => progress.stop());
-  await writeMean(out, plan.size);
-  if (output.isJson) return output.document({ version: 1, out, classes: plan.classes.length, ...summary });
-  closing(summary, out, output);
-  output.next([`ilsvrc train ${out}${netFor(plan.size)}`]);
+/** One of the names that the engine knows. */
+function known(option: string, name: string | undefined, all: { name: string }[]): string | null {
+  if (name === undefined || all.some((one) => one.name === name)) return name ?? null;
+  const names = all.map((one) => one.name);
+  const suggestion = nearest(name, names);
+  throw new IlsvrcError('E0103', `${option} cannot be \`${name}\``, {
+    info: `allowed: ${names.join(', ')}`,
+    hint: suggestion === undefined ? undefined : `did you mean \`${option} ${suggestion}\`?`,
+  });
 }
 
-/** The option that chooses a preset for images of another size than the default's. */
-function netFor(size: number): string {
-  const net = Object.keys(presets).find((name) => isPreset(name) && presets[name].net(2).image === size);
-  return net === undefined || net === defaultNet ? '' : ` --net ${net}`;
-}
-
-function closing(summary: PrepSummary, out: string, output: Output): void {
-  const { seen, kept, rejected, ignored } = summary;
-  output.data(`${out}: ${formatCount(kept)} of ${formatCount(seen)} images, ${formatBytes(summary.bytes)}`);
-  output.data(`${formatCount(summary.images_per_second)} images/s, ${formatDuration(summary.seconds)}`);
-  if (rejected > 0)
-    output.data(
-      `rejected ${formatCount(rejected)} (${formatPercent(rejected / seen)}), listed in ${join(out, 'rejected.jsonl')}`,
-    );
-  if (summary.warnings > 0) output.data(`kept ${formatCount(summary.warnings)} that decode with a warning`);
-  if (ignored > 0) output.data(`ignored ${formatCount(ignored)} other files`);
-  if (summary.resumed_shards > 0)
-    output.data(`went on: ${formatCount(summary.resumed_shards)} shards were there already`);
-}
-
-function describe(plan: PrepPlan, out: string, output: Output): void {
-  const [train = 0, val = 0] = plan.splits.map(({ items }) => items.length);
-  const classes = plan.classes.length;
-  if (output.isJson) {
-    const { layout, ignored } = plan;
-    output.document({ version: 1, dry_run: true, out, layout, train, val, classes, ignored });
-    return;
+async function write(request: PrepRequest, output: Output, signal: AbortSignal): Promise<void> {
+  const { out, part } = request;
+  const started = launcher(process.env);
+  if (part === null && started !== undefined) {
+    output.say(`${started} started several processes: \`--part auto\` would give each its own part`);
   }
-  output.data(`layout   ${plan.layout}`);
-  output.data(`images   ${describeImages(plan)}`);
-  output.data(
-    `classes  ${plan.classes
-      .slice(0, 8)
-      .map(({ name }) => name)
-      .join(', ')}${classes > 8 ? ' …' : ''}`,
-  );
-  output.data(`ignored  ${formatCount(plan.ignored)} other files`);
-  output.data(`would write ${out}`);
+  const events: PrepEvents = prepEvents(output);
+  const summary = await prep(request, { signal, onProgress: events.on }).finally(events.stop);
+  if (part === null) return written(out, summary, output, request.size);
+  if (output.isJson) {
+    return output.document({ version: 1, out, part: `${part.index + 1}/${part.of}`, ...summary });
+  }
+  reportPart(summary, part, out, output);
+  output.next([`ilsvrc prep --merge ${out}`]);
 }
 
-function describeImages({ splits, classes }: PrepPlan): string {
-  const parts = splits.map(({ name, items }) => `${formatCount(items.length)} ${name}`);
-  return `${parts.join(' + ')}, ${formatCount(classes.length)} classes`;
+/** Closes a data set that is complete. */
+async function written(out: string, summary: PrepSummary, output: Output, size?: number): Promise<void> {
+  const manifest = await readManifest(out);
+  await writeMean(out, manifest.size);
+  if (output.isJson)
+    return output.document({ version: 1, out, classes: manifest.classes.length, ...summary });
+  reportSummary(summary, out, output, size ?? manifest.size);
 }
 
-async function check(dataset: string, output: Output, signal: AbortSignal): Promise<void> {
-  const manifest = await readManifest(dataset);
-  const progress = output.progress('checking');
-  await checkDataset(dataset, {
+async function dryRun(request: PrepRequest, output: Output, signal: AbortSignal): Promise<void> {
+  const events: PrepEvents = prepEvents(output);
+  const found = await inspectSources(request, { signal, onProgress: events.on }).finally(events.stop);
+  await reportInspection(found, request, output);
+}
+
+async function verify(sources: string[], output: Output, signal: AbortSignal): Promise<void> {
+  const progress = output.progress('MD5 of the archives');
+  const archives = await verifyArchives(sources, {
     signal,
-    onProgress: ({ done, total }) => progress.update(done, total, ''),
+    onProgress: ({ done, total }) => progress.update(done, total),
   }).finally(() => progress.stop());
-  const images = manifest.splits.reduce((sum, split) => sum + split.images, 0);
-  if (output.isJson) output.document({ version: 1, dataset, images, ok: true });
-  else output.data(`${dataset} is whole: ${formatCount(images)} images`);
+  const compared = archives.filter(({ found }) => found !== null);
+  for (const { file, found } of compared) output.say(`${file} is the published one: MD5 ${found}`);
+  if (compared.length === 0)
+    output.say('no source has the name of a published archive: nothing was compared');
+}
+
+async function check(
+  request: { folder: string; repair: boolean; workers: number },
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
+  const { folder } = request;
+  await readManifest(folder);
+  const progress = output.progress('checking');
+  const report = await checkDataset(request, {
+    signal,
+    onProgress: ({ done, total }) => progress.update(done, total),
+  }).finally(() => progress.stop());
+  if (output.isJson) return output.document({ version: 1, dataset: folder, ok: true, ...report });
+  for (const { file, reason } of report.damaged) output.data(`${file}: ${reason}`);
+  if (report.repaired !== null) {
+    const { shards, files } = report.repaired;
+    output.data(
+      `repaired ${formatCount(files.length)} files: ${formatCount(shards)} of ${formatCount(report.shards)} shards were made again`,
+    );
+  }
+  output.data(`${folder} is whole: ${formatCount(report.images)} images`);
 }

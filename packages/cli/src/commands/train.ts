@@ -4,6 +4,8 @@ import { type TrainEvent, train } from '@ilsvrc/trainer';
 import { loadDefaults } from '../defaults.ts';
 import { EpochTable } from '../epoch-table.ts';
 import { examples } from '../examples.ts';
+import { adoptForeignShards } from '../foreign-shards.ts';
+import { cacheLimit, shuffle } from '../loading.ts';
 import { machineOf, withMachine } from '../machine.ts';
 import { Output } from '../output.ts';
 import { batchSize, oneOf, real, whole } from '../parse.ts';
@@ -22,6 +24,13 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       .option('--epochs <n>', 'passes over the training images', whole('--epochs', 1))
       .option('--lr <rate>', 'learning rate of the first epoch', real('--lr', 0, 1000))
       .option('--schedule <kind>', 'plateau, step or exp', oneOf('--schedule', ['plateau', 'step', 'exp']))
+      .optionsGroup('Loading:')
+      .option(
+        '--shuffle <kind>',
+        'full, or window:N: N shards at a time, read from end to end (default: full)',
+        shuffle,
+      )
+      .option('--cache <size>', 'keep decoded images: ram (half of it) or as 8GB (default: none)', cacheLimit)
       .optionsGroup('Run:')
       .option('--run <name>', 'folder below runs/ (default: net and data set)')
       .option('--resume', 'go on from the last checkpoint')
@@ -43,6 +52,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
     )
     .action(async (dataset, options) => {
       const output = new Output(options);
+      if (dataset !== undefined) await adoptForeignShards(dataset, output, signal);
       const choice = await chooseRun(dataset, options, await loadDefaults());
       const table = new EpochTable(output);
       const end = await train({
@@ -50,6 +60,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         run: join('runs', choice.run),
         resume: options.resume ?? false,
         force: options.force ?? false,
+        cache: options.cache,
         ...machineOf(options),
         checkpoint:
           options.checkpointSteps === undefined ? { seconds: 120 } : { steps: options.checkpointSteps },

@@ -1,0 +1,71 @@
+//! The benchmarks run, stop, and refuse what they do not know; how fast anything is, is not tested.
+
+use std::sync::Mutex;
+
+use super::*;
+
+fn request(names: &[&str], from: Option<PathBuf>) -> Request {
+    Request { names: names.iter().map(|&name| name.to_owned()).collect(), quick: true, from }
+}
+
+fn names(report: &Report) -> Vec<&str> {
+    report.measurements.iter().map(|measurement| measurement.name.as_str()).collect()
+}
+
+#[test]
+fn an_unknown_name_is_refused_with_those_that_exist() {
+    let error = run(&request(&["step"], None), &AtomicBool::new(false), &|_| {}).unwrap_err();
+    assert_eq!(error.info.as_deref(), Some("prep, load"));
+}
+
+#[test]
+fn cancelling_stops_it() {
+    let cancel = AtomicBool::new(false);
+    let stopped = run(&request(&["prep"], None), &cancel, &|_| cancel.store(true, Ordering::Relaxed));
+    assert_eq!(stopped.unwrap_err().code, INTERRUPTED);
+}
+
+#[test]
+fn a_data_set_that_is_not_there_is_an_error_of_its_own() {
+    let from = Some(PathBuf::from("/nowhere/at/all"));
+    let error = run(&request(&["load"], from), &AtomicBool::new(false), &|_| {}).unwrap_err();
+    assert_eq!(error.code, ilsvrc_diagnostics::MANIFEST_INVALID);
+}
+
+/// Photos of a fixture, prepared once more where they stay: what `--from` is given.
+#[test]
+fn a_data_set_on_a_disk_gets_every_figure_its_limit_and_a_verdict() {
+    let steps = Mutex::new(Vec::new());
+    let never = AtomicBool::new(false);
+    let progress = |progress: Progress| steps.lock().unwrap().push(progress.step);
+    let watch = Watch { cancel: &never, progress: &progress };
+    let mut fixtures = Fixtures::new(24, watch).unwrap();
+    let stored = fixtures.dataset().unwrap();
+    let folder = stored.shards[0].parent().unwrap().to_owned();
+
+    let report = run(&request(&["load"], Some(folder)), &never, &progress).unwrap();
+    let found = names(&report);
+    for name in ["load/disk/warm", "load/decode/full", "load/decode/crop224", "load/whole/224"] {
+        assert!(found.contains(&name), "{name} in {found:?}");
+    }
+    let feed = report.feed.as_ref().unwrap();
+    assert!((feed.steps_per_second * 128.0 - feed.images_per_second).abs() < 1e-6);
+    assert_eq!(feed.cold, found.contains(&"load/cold/224"));
+
+    let whole = report.measurements.iter().find(|measurement| measurement.name == "load/whole/224").unwrap();
+    let limit = whole.limit.as_ref().unwrap();
+    assert!(limit.name.starts_with("load/decode/crop224"));
+    assert!(whole.samples.len() == 3 && whole.median() > 0.0 && limit.value > 0.0);
+    assert_eq!(report.machine.fma_peak.len(), 2);
+    assert!(steps.lock().unwrap().iter().any(|step| step == "drawing photos"));
+}
+
+#[test]
+fn the_median_of_an_even_number_is_between_the_middle_two() {
+    let of = |samples: &[f64]| Measurement::images("a/b/c", samples.to_vec()).median();
+    assert_eq!(of(&[4.0, 1.0, 3.0]), 3.0);
+    assert_eq!(of(&[4.0, 1.0, 3.0, 2.0]), 2.5);
+    let limited =
+        Measurement::images("a/b/c", vec![3.0]).limited_by(&Measurement::images("a/b/d", vec![2.0]), 2);
+    assert_eq!(limited.limit, Some(Limit { name: "a/b/d x 2".to_owned(), value: 4.0 }));
+}

@@ -1,0 +1,105 @@
+/** What this machine reaches: native benchmarks with their samples, the photos they work on, and the machine line. */
+import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
+import type { BuiltinOptions, CountProgress } from './data.ts';
+import { type JobOptions, run } from './jobs.ts';
+import { native } from './native.ts';
+import { watchOthers } from './others.ts';
+
+/** The benchmarks there are, and what each is about. */
+export const benches = {
+  prep: 'photos to shards, and its stages alone',
+  load: 'crops for training from shards, and decoding alone',
+} as const;
+
+/** A name in the table. */
+export type BenchName = keyof typeof benches;
+
+/** What to measure. */
+export interface BenchRequest {
+  names: BenchName[];
+  /** A fraction of the work, for a first look. */
+  quick: boolean;
+  /** A prepared data set for `load` to read instead of one made for the purpose. */
+  from?: string | undefined;
+}
+
+/** Where a benchmark is. */
+export interface BenchProgress extends CountProgress {
+  /** What is being done. */
+  step: string;
+}
+
+/** A figure with all its samples. */
+export interface Measurement {
+  /** `area/case/variant`. */
+  name: string;
+  /** As `images/s`; more is better. */
+  unit: string;
+  samples: number[];
+  /** What the hardware allows, in the same unit. */
+  limit: { name: string; value: number } | null;
+}
+
+/** What a data set on a disk can feed. */
+export interface Feed {
+  images_per_second: number;
+  /** Images in a step. */
+  batch: number;
+  steps_per_second: number;
+  limited_by: 'disk' | 'cores';
+  /** The shards came from the disk, not from memory. */
+  cold: boolean;
+}
+
+/** What was measured. */
+export interface BenchReport {
+  machine: {
+    threads: number;
+    /** GFLOP/s of multiply-adds in registers, before and after the benchmarks. */
+    fma_peak: { one_thread: number; all_threads: number }[];
+    /** Cores of the whole machine that other programs kept busy meanwhile, in the mean. */
+    others: number;
+  };
+  /** The photos that were drawn, where any were. */
+  photos: { count: number; size: [number, number]; mean_bytes: number } | null;
+  measurements: Measurement[];
+  feed: Feed | null;
+}
+
+/** Photos that were drawn, in the order of their numbers. */
+export interface GeneratedPhotos {
+  /** Paths below the folder, `<class>/<number>.jpg`. */
+  paths: string[];
+  /** The length of each. */
+  bytes: number[];
+}
+
+/** Runs benchmarks. */
+export async function bench(
+  request: BenchRequest,
+  options?: JobOptions<BenchProgress>,
+): Promise<BenchReport> {
+  const start = (emit: Parameters<typeof native.bench>[1]) => native.bench(JSON.stringify(request), emit);
+  const others = watchOthers();
+  const { payload } = await run<BenchReport, BenchProgress>(start, options);
+  return { ...payload, machine: { ...payload.machine, others: others() } };
+}
+
+/** Draws photos with natural statistics, 500 x 375 pixels and 110 kB each in the mean; progress is in photos. */
+export async function generatePhotos(
+  photos: BuiltinOptions,
+  options?: JobOptions<CountProgress>,
+): Promise<GeneratedPhotos> {
+  const start = (emit: Parameters<typeof native.generatePhotos>[1]) =>
+    native.generatePhotos(JSON.stringify(photos), emit);
+  return (await run<GeneratedPhotos, CountProgress>(start, options)).payload;
+}
+
+/** What a figure was measured on: the line that every result carries. */
+export const machine = () => ({
+  cpu: cpus()[0]?.model.trim() ?? 'unknown',
+  cores: availableParallelism(),
+  memory_gib: Math.round(totalmem() / 2 ** 30),
+  system: `${type()} ${release()}`,
+  node: process.version,
+});
