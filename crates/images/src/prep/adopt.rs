@@ -180,7 +180,7 @@ fn write(plan: &PrepPlan, side: usize, shards: impl Iterator<Item = Read>) -> Re
     for Read { split, shard, sums, colours } in shards {
         totals.colours.add(&colours);
         if let Some(sums) = sums {
-            sums.add_up(&mut pixels);
+            pixels.iter_mut().zip(sums.into_sums()).for_each(|(total, sum)| *total += u64::from(sum));
         }
         splits[split].images += shard.images;
         splits[split].shards.push(shard);

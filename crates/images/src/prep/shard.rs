@@ -151,7 +151,7 @@ impl ShardWriter {
     }
 
     /// Makes the shard appear, flushed to the disk: tar, index, sums, and the record last.
-    pub(super) fn commit(self, sums: Option<&PixelSums>) -> Result<Shard> {
+    pub(super) fn commit(self, sums: Option<&[u32]>) -> Result<Shard> {
         let Self { files, archive, index, .. } = self;
         let failed = |error: io::Error| Error::io(WRITE_FAILED, "write", &files.tar, &error);
         let (Hashed { file, hash }, bytes) = archive.finish().map_err(failed)?;
@@ -159,7 +159,7 @@ impl ShardWriter {
         let text = json(&index)?;
         write_atomically(&files.index, |file| file.write_all(&text))?;
         if let Some(sums) = sums {
-            write_atomically(&files.sums, |file| sums.write(file))?;
+            write_atomically(&files.sums, |file| PixelSums::write(sums, file))?;
         }
         let shard = Shard {
             file: files.name.clone(),

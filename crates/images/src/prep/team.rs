@@ -105,7 +105,8 @@ fn commit_all(work: &Work, commits: Receiver<Finished>) -> BTreeMap<usize, Shard
     let mut records = BTreeMap::new();
     for Finished { shard, writer, sums } in commits {
         // What is complete is kept even when another shard failed.
-        match writer.commit(sums.map(|sums| lock(&sums).clone()).as_ref()) {
+        let sums = sums.map(|sums| lock(&sums).clone().into_sums());
+        match writer.commit(sums.as_deref()) {
             Ok(record) => drop(records.insert(shard, record)),
             Err(error) => work.fail(error),
         }
