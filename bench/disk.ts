@@ -9,7 +9,6 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { buildPlan } from '@ilsvrc/dataset';
 import { prep } from '@ilsvrc/engine';
 import { root } from './tools.ts';
 
@@ -33,20 +32,24 @@ if (source === undefined) throw new Error('usage: node bench/disk.ts PHOTOS [--s
 
 /** Prepares the photos at `size` and adds up what was written. */
 async function measure(photos: string, out: string, size: number) {
-  const plan = await buildPlan({
+  const { kept } = await prep({
     sources: [photos],
     out,
     name: 'disk',
     size,
     resize: 'crop',
+    exif_rotate: false,
     quality: Number(values.quality),
     workers: availableParallelism(),
     seed: 0,
-    shardImages: 1000,
-    maxRejected: 0.01,
+    shard_images: 1000,
+    max_rejected: 0.01,
     force: false,
+    part: null,
+    layout: null,
+    names: null,
+    recipe: null,
   });
-  const { kept } = await prep(plan);
   const files = readdirSync(out);
   const sum = (suffix: string) =>
     files

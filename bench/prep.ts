@@ -5,12 +5,19 @@
  *
  * Writes `prep-cpu.json` and `prep-cpu.md`. What the figures mean: bench/README.md.
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { buildPlan } from '@ilsvrc/dataset';
-import { bench, generatePhotos, machine, type PrepPlan, prep, watchOthers } from '@ilsvrc/engine';
+import { bench, generatePhotos, machine, type PrepRequest, prep, watchOthers } from '@ilsvrc/engine';
 import { installPython, root, run, spread } from './tools.ts';
 
 const { values } = parseArgs({
@@ -69,31 +76,39 @@ function available<T>(peer: string, install: () => T): T | undefined {
   }
 }
 
-/** The plan of `ilsvrc prep photos`, all images in one split and each `times` times. */
-async function plan(out: string, workers: number, times = 1): Promise<PrepPlan> {
-  const found = await buildPlan({
-    sources: [photos],
-    out,
-    name: 'bench',
-    size: 256,
-    resize: 'crop',
-    quality: 85,
-    workers,
-    seed: 0,
-    // A shard each, but none larger than `ilsvrc prep` makes them, as in `ilsvrc bench`.
-    shardImages: Math.min(1000, Math.ceil((Number(values.photos) * times) / workers)),
-    maxRejected: 0,
-    force: false,
-  });
-  const items = found.splits.flatMap((split) => split.items);
-  return { ...found, splits: [{ name: 'train', items: Array.from({ length: times }, () => items).flat() }] };
+/** What `ilsvrc prep` asks for. */
+const request = (source: string, out: string, workers: number): PrepRequest => ({
+  sources: [source],
+  out,
+  name: 'bench',
+  size: 256,
+  resize: 'crop',
+  exif_rotate: false,
+  quality: 85,
+  workers,
+  seed: 0,
+  shard_images: 1000,
+  max_rejected: 0,
+  force: false,
+  part: null,
+  layout: null,
+  names: null,
+  recipe: null,
+});
+
+/** The photos four times, so that an epoch is long enough to be timed. */
+function fourfold(): string {
+  const folder = fresh('fourfold');
+  mkdirSync(folder);
+  for (const name of ['a', 'b', 'c', 'd']) symlinkSync(photos, join(folder, name));
+  return folder;
 }
 
 const ours = (workers: number): Competitor => ({
   name: `ilsvrc, ${workers} ${workers === 1 ? 'worker' : 'workers'}`,
   run: async () => {
     const start = performance.now();
-    const { kept } = await prep(await plan(fresh('ours'), workers));
+    const { kept } = await prep(request(photos, fresh('ours'), workers));
     return (1000 * kept) / (performance.now() - start);
   },
 });
@@ -212,10 +227,10 @@ async function measure() {
   const workers = cores === 1 ? [1] : [cores, 1];
   const preparing = await compete('prep', [...workers.map(ours), ...(sharp ?? []), ...(python?.prep ?? [])]);
   const dataset = fresh('dataset');
-  await prep(await plan(dataset, cores, 4));
+  await prep(request(fourfold(), dataset, cores));
   if (python !== undefined) {
     const once = fresh('once');
-    await prep(await plan(once, cores));
+    await prep(request(photos, once, cores));
     unpack(once, join(directory, 'prepared'));
   }
   const loading = await compete('load', [ourLoader(dataset), ...(python?.load ?? [])]);

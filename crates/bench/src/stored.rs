@@ -62,7 +62,7 @@ impl Stored {
 /// A share of bytes that must have come from the disk for a figure to be the disk's.
 const COLD: f64 = 0.5;
 /// The disk holds the cores back where an epoch from it is slower than this share of one from memory.
-const HELD_BACK: f64 = 0.9;
+const HELD_BACK: f64 = 0.8;
 
 /// Rates of the data set in `folder`, and what they mean for a GPU.
 pub(crate) fn measure(folder: &Path, quick: bool, watch: Watch) -> Result<(Vec<Measurement>, Feed)> {

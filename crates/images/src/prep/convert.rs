@@ -69,7 +69,7 @@ impl<'a> Converter<'a> {
         }
         let mut colours = ColourSums::default();
         if let Some(sums) = sums {
-            // Statistics are of the pixels before they are compressed: decoding them again would take a seventh of the time,
+            // Statistics are of the pixels before they are compressed: decoding them again would take a sixth of the time,
             // and the mean of an image's error is nothing (ARCHITECTURE.md).
             colours.add_pixels(square.pixels);
             lock(sums).add(square.pixels);
