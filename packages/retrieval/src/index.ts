@@ -1,0 +1,2 @@
+/** Nearest neighbours by features. */
+export {};
