@@ -100,8 +100,8 @@ test('the error that was asked for comes first', () => {
 
 test('two models are compared with each other and the better one with the mean', () => {
   const text = show(80, result, 5);
-  expect(text).toContain('top-1: only model 1 right 100, only model 2 130: p = 0.056\n');
-  expect(text).toContain('top-1: only model 2 right 30, only the mean 130: p < 0.001\n');
+  expect(text).toContain('top-1: only model 1 right 100, only model 2 130, p = 0.056\n');
+  expect(text).toContain('top-1: only model 2 right 30, only the mean 130, p < 0.001\n');
   expect(text).not.toContain('only model 1 right 1,');
 });
 

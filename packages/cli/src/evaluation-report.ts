@@ -76,20 +76,24 @@ function showModels({ models, fit, ...mean }: Result, output: Output): void {
     ],
   );
   for (const [index, { path }] of models.entries()) output.data(`${index + 1}: ${path}`);
-  for (const line of comparisons(mean, models)) output.data(line);
+  for (const facts of comparisons(mean, models)) output.data(wrap(facts, output.width));
 }
 
 /** Two models against each other; of more, the mean against the best one. Results hold every pair. */
-function comparisons({ comparisons: all }: Pick<Result, 'comparisons'>, models: Result['models']): string[] {
+function comparisons(
+  { comparisons: all }: Pick<Result, 'comparisons'>,
+  models: Result['models'],
+): string[][] {
   const errors = models.map(({ top1_error }) => top1_error);
   const best = errors.indexOf(Math.min(...errors));
   const name = (side: number | 'mean') => (side === 'mean' ? 'the mean' : `model ${side + 1}`);
   return all
     .filter(({ a, b }) => (models.length === 2 && b !== 'mean') || (a === best && b === 'mean'))
-    .map(
-      ({ a, b, k, only_a, only_b, p_value }) =>
-        `top-${k}: only ${name(a)} right ${formatCount(only_a)}, only ${name(b)} ${formatCount(only_b)}: ${chance(p_value)}`,
-    );
+    .map(({ a, b, k, only_a, only_b, p_value }) => [
+      `top-${k}: only ${name(a)} right ${formatCount(only_a)}`,
+      `only ${name(b)} ${formatCount(only_b)}`,
+      chance(p_value),
+    ]);
 }
 
 /** A p-value of McNemar's test in words. */
@@ -97,7 +101,9 @@ const chance = (p: number) => (p < 0.001 ? 'p < 0.001' : `p = ${p.toFixed(3)}`);
 
 function showCalibration({ calibration: { ece, overconfidence, bins } }: Result, output: Output): void {
   const sure = `${formatPercent(Math.abs(overconfidence))} too ${overconfidence > 0 ? 'sure' : 'modest'}`;
-  output.data(`\ncalibration error (ECE) ${formatPercent(ece)}, on average ${sure}`);
+  output.data(
+    `\n${wrap([`calibration error (ECE) ${formatPercent(ece)}`, `on average ${sure}`], output.width)}`,
+  );
   if (!output.isVerbose) return;
   const width = Math.min(output.width - 28, 40);
   output.data(output.bold('confidence  right'));
