@@ -15,13 +15,13 @@ export interface Scores {
 export function topKError({ probabilities, labels, classes }: Scores, k: number): number {
   let hits = 0;
   for (const [image, label] of labels.entries()) {
-    hits += hit(probabilities.subarray(image * classes, (image + 1) * classes), label, k);
+    hits += topKHit(probabilities.subarray(image * classes, (image + 1) * classes), label, k);
   }
   return labels.length === 0 ? 0 : 1 - hits / labels.length;
 }
 
-/** How much of a hit one image is. A score that is not a number never hits. */
-function hit(scores: Float32Array, label: number, k: number): number {
+/** How much of a hit one image is, 0 to 1, given its scores. A score that is not a number never hits. */
+export function topKHit(scores: Float32Array, label: number, k: number): number {
   const { above, equal } = standing(scores, label);
   if (equal === 0) return 0;
   return Math.min(Math.max((k - above) / equal, 0), 1);
