@@ -3,7 +3,7 @@ import { beside, type Drawing, escapeMarkup, rasterise, toFile, toPage } from '.
 
 const hostile = `a<b>&"c"'\u0007`;
 const drawing: Drawing = {
-  ...{ width: 100, height: 40, title: hostile, description: hostile },
+  ...{ width: 100, height: 40, title: hostile, description: hostile, heading: 4 },
   marks: [
     { kind: 'rectangle', x: 0, y: 0, width: 50, height: 40, fill: 'first', tip: hostile },
     { kind: 'label', x: 10, y: 30, content: hostile, size: 12, anchor: 'middle', turn: -90 },
@@ -15,6 +15,8 @@ test('a page gets real text and colours of its own, a file strokes and fixed col
   expect(page).toContain('<text');
   expect(page).toContain('fill="var(--first)"');
   expect(page).toContain('role="img"');
+  // Its heading is the page's.
+  expect(page).toContain('viewBox="0 4 100 36"');
   const file = toFile(drawing);
   expect(file).not.toContain('<text');
   expect(file).toContain('fill="#1f5fae"');

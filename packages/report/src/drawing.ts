@@ -81,6 +81,8 @@ export interface Drawing {
   height: number;
   title: string;
   description: string;
+  /** Pixels at the top that hold the title: a page, which has it as a heading, leaves them out. */
+  heading: number;
   marks: readonly Mark[];
 }
 
@@ -90,10 +92,10 @@ const density = 2;
 const strokeScale = 0.12;
 
 /** Inline SVG for a page: announced by title and description, as wide as there is room. */
-export function toPage({ width, height, title, description, marks }: Drawing): string {
+export function toPage({ width, height, title, description, heading, marks }: Drawing): string {
   const body = marks.map((mark) => svg(mark, (role) => `var(--${role})`, pageLabel)).join('');
   return (
-    `<svg class="drawing" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" ` +
+    `<svg class="drawing" viewBox="0 ${heading} ${width} ${height - heading}" width="${width}" height="${height - heading}" role="img" ` +
     `aria-label="${escapeMarkup(`${title}. ${description}`)}">${body}</svg>`
   );
 }
@@ -126,6 +128,7 @@ export function beside(drawings: readonly Drawing[], gap: number): Drawing {
     height: Math.max(...drawings.map(({ height }) => height)),
     title: drawings.map(({ title }) => title).join('; '),
     description: drawings.map(({ description }) => description).join(' '),
+    heading: Math.min(...drawings.map(({ heading }) => heading)),
     marks,
   };
 }

@@ -73,7 +73,7 @@ test('a confident model that is wrong has a gap above its bar', () => {
   expect(labels(drawing)).toContain('ECE 30.00 %');
   expect(drawing.description).toContain('30.0 points more confident than right');
   const bar = rectangles(drawing).find(({ fill, tip }) => fill === 'first' && tip);
-  const gap = rectangles(drawing).find(({ stroke }) => stroke === 'second');
+  const gap = rectangles(drawing).find(({ fill, tip }) => fill === 'second' && tip);
   expect(bar?.height).toBeCloseTo(0.6 * 240);
   expect(gap?.height).toBeCloseTo(0.3 * 240);
   expect((gap?.y ?? 0) + (gap?.height ?? 0)).toBeCloseTo(bar?.y ?? 0);

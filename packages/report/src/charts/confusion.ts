@@ -62,7 +62,7 @@ export function drawConfusion(matrix: ConfusionCounts, names: readonly string[])
     }
   }
   return {
-    ...{ width: Math.max(left + side + 60, 470), height: top + side + 18, title, marks },
+    ...{ width: Math.max(left + side + 60, 470), height: top + side + 18, title, heading: 34, marks },
     description: describe(shown, count, names),
   };
 }

@@ -80,6 +80,7 @@ function drawChart(
   return {
     ...size,
     title: `${title} against epochs`,
+    heading: 0,
     description: `After epoch ${last?.epoch ?? 0}: ${ends}.`,
     marks,
   };

@@ -53,7 +53,7 @@ export function drawReliability({ bins, ece }: Calibration): Drawing {
   ];
   const verdict = verdictOf(bins);
   return {
-    ...{ width: 460, height: 440, title: 'Reliability of the confidences' },
+    ...{ width: 460, height: 440, title: 'Reliability of the confidences', heading: 32 },
     description: `Expected calibration error ${(100 * ece).toFixed(2)} %. ${verdict}`,
     marks,
   };
@@ -74,9 +74,17 @@ function drawBin(frame: Frame, { low, high, images, confidence, accuracy }: Conf
     return { x: left + 1, y: top, width: right - left - 2, height: bottom - top };
   };
   const tip = `confidence ${percent(low)} to ${percent(high)}: ${images} images, ${percent(accuracy)} right, ${percent(confidence)} said`;
+  const [left, top] = place(frame, [low, accuracy]);
+  const [right] = place(frame, [high, accuracy]);
+  const edge: Point[] = [
+    [left + 1, top],
+    [right - 1, top],
+  ];
   return [
     { kind: 'rectangle', ...bar(0, accuracy), fill: 'first', tip },
-    { kind: 'rectangle', ...bar(accuracy, confidence), fill: 'second', opacity: 0.45, stroke: 'second', tip },
+    { kind: 'rectangle', ...bar(accuracy, confidence), fill: 'paper' },
+    { kind: 'rectangle', ...bar(accuracy, confidence), fill: 'second', opacity: 0.45, tip },
+    { kind: 'line', points: edge, stroke: 'first', width: 3 },
   ];
 }
 

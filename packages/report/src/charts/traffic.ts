@@ -102,6 +102,7 @@ export function drawTraffic(net: { name: string; towers: number }, layers: reado
     height: net.towers === 2 ? 376 : 236,
     title: 'What crosses between the towers',
     description: headline(net, inside, across),
+    heading: 54,
     marks,
   };
 }
