@@ -49,6 +49,10 @@ export class Output {
     return this.#options.json ?? false;
   }
 
+  get isVerbose(): boolean {
+    return this.#options.verbose ?? false;
+  }
+
   /** A line of the result. */
   data(text: string): void {
     if (!this.isJson) this.#write(`${text}\n`);
@@ -77,6 +81,16 @@ export class Output {
   /** A line of JSON lines. */
   line(value: object): void {
     this.#write(`${JSON.stringify(value)}\n`);
+  }
+
+  /** Columns that a line of the result may take: those of the terminal, 80 in a pipe. */
+  get width(): number {
+    return process.stdout.columns || 80;
+  }
+
+  /** What makes a result doubtful. Those who want errors only are told too. */
+  warn(text: string): void {
+    process.stderr.write(`${this.#paintMessage('yellow', 'warning')}: ${text}\n`);
   }
 
   /** A message: what is being done, what has changed. */
