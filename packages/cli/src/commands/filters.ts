@@ -1,9 +1,11 @@
 /** `ilsvrc filters`: the first layer of a model as a picture. */
 import { dirname, join } from 'node:path';
 import { readModel } from '@ilsvrc/evaluator';
-import { writeFilters } from '@ilsvrc/report';
+import { drawFilters, writeFilters } from '@ilsvrc/report';
+import { formatImage } from '@ilsvrc/terminal';
 import { loadDefaults, requireModels } from '../defaults.ts';
 import { examples } from '../examples.ts';
+import { imagesOption } from '../images-option.ts';
 import { firstConvolution, readKernels } from '../kernels.ts';
 import { Output } from '../output.ts';
 import type { Verb } from '../verb.ts';
@@ -14,6 +16,7 @@ const verb: Verb = (base) =>
     .optionsGroup('Files:')
     .option('-o, --out <file>', 'the PNG to write (default: filters.png beside the model)')
     .option('--force', 'replace it if it is there')
+    .option(...imagesOption)
     .addHelpText(
       'after',
       examples([
@@ -27,12 +30,17 @@ const verb: Verb = (base) =>
       // A run draws its own picture after each epoch: that one is renewed without asking.
       const out = options.out ?? join(dirname(path), 'filters.png');
       if (options.out !== undefined) await output.expectAbsent(out, options.force);
-      const { towers } = model.net;
-      const first = firstConvolution(model.net);
-      await writeFilters(await readKernels(model), out);
-      const kernels = first.filters * towers;
-      if (output.isJson) output.document({ version: 1, file: out, kernels, size: first.size, towers });
-      else output.data(`drew ${kernels} kernels of ${first.size} x ${first.size}: ${out}`);
+      const { filters, size } = firstConvolution(model.net);
+      const towers = await readKernels(model);
+      await writeFilters(towers, out);
+      const kernels = filters * towers.length;
+      if (output.isJson) output.document({ version: 1, file: out, kernels, size, towers: towers.length });
+      const protocol = output.imageProtocol(options.images);
+      if (protocol !== undefined) {
+        const picture = drawFilters(towers);
+        output.raw(formatImage(picture, protocol, Math.min(picture.width, output.columns - 1)));
+      }
+      output.data(`drew ${kernels} kernels of ${size} x ${size}: ${out}`);
       await output.finish();
     });
 

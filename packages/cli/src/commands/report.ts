@@ -26,6 +26,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       .option('--force', 'replace files that are there')
       .optionsGroup('Images:')
       .option('--data <dir>', 'a prepared data set (default: the one the run was trained on)')
+      .option('--from <dir>', 'an evaluation of the model that `ilsvrc eval --out` saved: no net runs')
       .option(
         '--views <n>',
         '10: corners and centre, each mirrored too; 1: the centre',
@@ -53,6 +54,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       const progress = output.progress('evaluating', 'images');
       const gathered = await gather(run, {
         data: options.data,
+        from: options.from,
         views: options.views === '10' ? 10 : 1,
         batch: options.batch,
         ...machineOf(options),

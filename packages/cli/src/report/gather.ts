@@ -6,12 +6,15 @@ import { type Manifest, readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import type { Layout, Machine } from '@ilsvrc/engine';
 import {
-  calibration,
   confusionMatrix,
   type Evaluation,
   evaluate,
+  judge,
+  type ModelInfo,
+  type Outputs,
   perClass,
   readModel,
+  readSaved,
   worstConfusions,
 } from '@ilsvrc/evaluator';
 import {
@@ -23,7 +26,7 @@ import {
   thumbnail,
 } from '@ilsvrc/report';
 import { formatCount } from '@ilsvrc/terminal';
-import { type Metrics, type RunDirectory, readMetrics, type Settings } from '@ilsvrc/trainer';
+import { type RunDirectory, readMetrics, type Settings } from '@ilsvrc/trainer';
 import { readKernels } from '../kernels.ts';
 import { describeLayout } from '../layout.ts';
 import { flatten, planned } from './facts.ts';
@@ -33,6 +36,8 @@ import { choosePhotos, type Photo } from './photos.ts';
 export interface GatherOptions extends Machine {
   /** The data set to evaluate on, where it is not the run's. */
   data: string | undefined;
+  /** Folder of an evaluation that was saved: no net runs then. */
+  from: string | undefined;
   views: 1 | 10;
   batch: number;
   signal: AbortSignal;
@@ -58,19 +63,23 @@ export async function gather(run: RunDirectory, options: GatherOptions): Promise
   const [metrics, model] = [await readMetrics(run), await readModel(run.model)];
   const data = options.data ?? settings.dataset;
   const manifest = await readManifest(data);
-  let layout: Layout | undefined;
-  const evaluation = await evaluate({
-    ...options,
-    models: [run.model],
-    dataset: { path: data, classes: manifest.classes },
-    split: 'val',
-    onOpen(opened) {
-      layout = opened;
-      options.onOpen(opened);
-    },
-  });
-  const photos = await choosePhotos(evaluation, data, manifest.classes);
-  const machine = layout && describeLayout(layout);
+  let machine: string | undefined;
+  const onOpen = (layout: Layout) => {
+    machine = describeLayout(layout);
+    options.onOpen(layout);
+  };
+  const outputs =
+    options.from === undefined
+      ? await evaluate({
+          ...options,
+          models: [run.model],
+          dataset: { path: data, ...manifest },
+          split: 'val',
+          onOpen,
+        })
+      : await savedOutputs(options.from, model, manifest);
+  const evaluation = judge(outputs);
+  const photos = await choosePhotos(evaluation, data);
   const report = planned({ name: basename(run.path), settings, manifest }, undefined, metrics.epochs);
   const kernels = report.filters === undefined ? [] : await readKernels(model);
   return {
@@ -83,11 +92,11 @@ export async function gather(run: RunDirectory, options: GatherOptions): Promise
         ...report.filters,
         png: await filterPicture(kernels).png().toBuffer(),
       },
-      evaluation: evaluationPart(evaluation, manifest, options.views),
+      evaluation: evaluationPart(evaluation),
       panels: await Promise.all(
         photos.map(async ({ jpeg, truth, guesses }) => ({ picture: await thumbnail(jpeg), truth, guesses })),
       ),
-      measured: await measuredFacts({ evaluation, settings, data, run, options, metrics, machine }),
+      measured: await measuredFacts({ evaluation, settings, data, machine }),
     },
   };
 }
@@ -102,21 +111,38 @@ async function expectModel(run: RunDirectory): Promise<void> {
   });
 }
 
-function evaluationPart(evaluation: Evaluation, { classes }: Manifest, views: 1 | 10): Report['evaluation'] {
-  const { scores, images, log_loss, top1_error, top1_interval, top5_error, top5_interval } = evaluation;
-  const name = (index: number) => classes[index]?.name ?? String(index);
+/** What an evaluation of this model and this data set saved; E0613 for another one's. */
+async function savedOutputs(folder: string, model: ModelInfo, manifest: Manifest): Promise<Outputs> {
+  const outputs = await readSaved([folder]);
+  const differs = (info: string) =>
+    new IlsvrcError('E0613', `${folder} is not an evaluation of ${model.path}`, {
+      info,
+      hint: 'leave --from out, or evaluate this model by `ilsvrc eval MODEL --out DIR`',
+    });
+  const [member, ...others] = outputs.members;
+  if (member === undefined || others.length > 0) throw differs(`it is of ${outputs.members.length} models`);
+  if (member.checksum !== model.checksum) throw differs(`it is of a model with SHA-256 ${member.checksum}`);
+  if (outputs.subject.checksum !== manifest.checksum) throw differs('it is of another data set');
+  return outputs;
+}
+
+function evaluationPart(evaluation: Evaluation): Report['evaluation'] {
+  const { scores, subject, members, images, log_loss } = evaluation;
+  const { top1_error, top1_interval, top5_error, top5_interval } = evaluation;
+  const name = (index: number) => subject.classes[index]?.name ?? String(index);
   const confusion = confusionMatrix(scores);
+  const views = members[0]?.views === 10 ? 'ten views of each averaged' : 'the centre view of each';
   return {
-    what: `The model of the last epoch on ${formatCount(images)} validation images, ${views === 10 ? 'ten views of each averaged' : 'the centre view of each'}. Intervals are Wilson's.`,
+    what: `The model of the last epoch on ${formatCount(images)} images (${subject.split}), ${views}. Intervals are Wilson's.`,
     top1: { error: top1_error, interval: top1_interval },
     top5: { error: top5_error, interval: top5_interval },
     log_loss,
-    calibration: calibration(scores),
+    calibration: evaluation.calibration,
     confusion,
     classes: perClass(scores).map((rates) => ({
       ...rates,
       name: name(rates.class),
-      wnid: classes[rates.class]?.wnid ?? '',
+      wnid: subject.classes[rates.class]?.wnid ?? '',
       confused_with: rates.confused_with && {
         name: name(rates.confused_with.class),
         images: rates.confused_with.images,
@@ -133,44 +159,51 @@ async function measuredFacts(known: {
   evaluation: Evaluation;
   settings: Settings;
   data: string;
-  run: RunDirectory;
-  options: GatherOptions;
-  metrics: Metrics;
   machine: string | undefined;
 }): Promise<FactGroup[]> {
-  const { evaluation, settings, data, run, options, machine } = known;
-  const now = await sha256(join(data, 'dataset.json'));
-  const preprocessing = evaluation.models[0]?.preprocessing;
-  const sameData =
-    now === settings.dataset_hash
-      ? 'the same as in training'
-      : `not that of training, ${settings.dataset_hash}`;
+  const { evaluation, settings, data, machine } = known;
+  const { subject, members, images_per_second, seen } = evaluation;
+  const [member] = members;
+  const manifest = createHash('sha256')
+    .update(await readFile(join(data, 'dataset.json')))
+    .digest('hex');
+  const isSame = manifest === settings.dataset_hash;
+  const differences = member?.differences.map(
+    ({ field, model, data }) => `${field}: model ${JSON.stringify(model)}, data ${JSON.stringify(data)}`,
+  );
+  const speed: FactGroup['facts'] =
+    images_per_second === null ? [] : [['speed', `${formatCount(images_per_second)} images/s`]];
   return [
     {
       title: 'Evaluation',
       facts: [
-        ['split', 'val'],
-        ['images', formatCount(evaluation.images)],
+        ...speed,
+        ['split', subject.split],
+        ['images', `${formatCount(seen)} of ${formatCount(subject.expected)} expected`],
         [
           'views',
-          options.views === 10
-            ? '10: corners and centre, each mirrored too; probabilities averaged'
-            : '1: the centre',
+          member?.views === 10 ? '10: corners and centre, each mirrored too, averaged' : '1: the centre',
         ],
         ['ties', 'shared: n classes of equal scores for s slots have s/n of a hit each'],
         ['intervals', 'Wilson, 95 %'],
-        ['computed on', machine ?? ''],
-        ['speed', `${formatCount(evaluation.images_per_second)} images/s`],
+        ['computed', machine === undefined ? 'before, and saved by `ilsvrc eval --out`' : `on ${machine}`],
       ],
     },
     {
       title: 'Hashes (SHA-256)',
       facts: [
-        ['model', await sha256(run.model)],
-        ['data set', `${now} (${sameData})`],
+        ['model', member?.checksum ?? ''],
+        ['data set', subject.checksum],
+        ['trained on', isSame ? 'the same data set' : `a data set of the manifest ${settings.dataset_hash}`],
       ],
     },
-    { title: 'How photos were prepared', facts: flatten(asRecord(preprocessing)) },
+    {
+      title: 'How photos were prepared',
+      facts: [
+        ...flatten(subject.preprocessing),
+        ['as in training', differences?.length ? differences.join('; ') : 'yes'],
+      ],
+    },
     {
       title: 'Programs',
       facts: [
@@ -180,12 +213,3 @@ async function measuredFacts(known: {
     },
   ];
 }
-
-async function sha256(path: string): Promise<string> {
-  return createHash('sha256')
-    .update(await readFile(path))
-    .digest('hex');
-}
-
-const asRecord = (value: unknown) =>
-  value !== null && typeof value === 'object' ? (value as Record<string, unknown>) : {};

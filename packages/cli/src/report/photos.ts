@@ -1,7 +1,7 @@
 /** Photos for the panels: drawn by chance, half of them from what the model has wrong where there are so many. */
 import { createHash } from 'node:crypto';
-import { readImages } from '@ilsvrc/engine';
-import { best, type ClassName, type Evaluation } from '@ilsvrc/evaluator';
+import { imageRows, readJpegs } from '@ilsvrc/engine';
+import { best, type Evaluation } from '@ilsvrc/evaluator';
 
 /** A photo of the validation split and the likeliest classes. */
 export interface Photo {
@@ -14,23 +14,21 @@ const count = 24;
 const bars = 5;
 
 /** Reads the photos that were drawn; the same ones for the same model and split. */
-export async function choosePhotos(
-  { scores: { probabilities, labels, classes: width } }: Evaluation,
-  dataset: string,
-  classes: readonly ClassName[],
-): Promise<Photo[]> {
+export async function choosePhotos({ scores, subject }: Evaluation, dataset: string): Promise<Photo[]> {
+  const { probabilities, labels, classes: width } = scores;
   const guessesOf = (image: number) => best(probabilities.subarray(image * width, (image + 1) * width), bars);
-  const isRight = (image: number) => guessesOf(image)[0]?.class === labels[image];
-  const chosen = mix([...labels.keys()], isRight);
-  const images = await readImages({ dataset, split: 'val', numbers: chosen, jpeg: true });
-  const name = (index: number) => classes[index]?.name ?? String(index);
-  return images.map(({ number, jpeg = new Uint8Array() }) => ({
-    jpeg,
-    truth: name(labels[number] ?? -1),
-    guesses: guessesOf(number).map(({ class: index, probability }) => ({
-      ...{ name: name(index), probability, isTruth: index === labels[number] },
-    })),
-  }));
+  const chosen = mix([...labels.keys()], (image) => guessesOf(image)[0]?.class === labels[image]);
+  const numbers = chosen.map((image) => subject.numbers[image] ?? 0);
+  const rows = await imageRows({ dataset, split: subject.split, numbers });
+  const jpegs = await readJpegs(dataset, rows);
+  const name = (index: number) => subject.classes[index]?.name ?? String(index);
+  return jpegs.map((jpeg, place) => {
+    const image = chosen[place] ?? 0;
+    const guesses = guessesOf(image).map(({ class: index, probability }) => ({
+      ...{ name: name(index), probability, isTruth: index === labels[image] },
+    }));
+    return { jpeg, truth: name(labels[image] ?? 0), guesses };
+  });
 }
 
 /** Half right and half wrong ones, in an order of chance; more of one kind where the other is rare. */
