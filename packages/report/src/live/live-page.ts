@@ -45,6 +45,7 @@ export class LivePage {
   readonly #token = randomBytes(24).toString('base64url');
   readonly #clients = new Clients();
   readonly #history = new History();
+  #port = 0;
   #stepsPerEpoch = 1;
   #sum = { loss: 0, steps: 0 };
   #sentAt = 0;
@@ -64,6 +65,7 @@ export class LivePage {
       );
       page.#server.listen(options.port, host, resolve);
     });
+    page.#port = (page.#server.address() as AddressInfo).port;
     // What a browser does wrong later is no matter of the training.
     page.#server.removeAllListeners('error').on('error', () => {});
     return page;
@@ -118,15 +120,13 @@ export class LivePage {
     clearTimeout(impatient);
   }
 
-  get #port(): number {
-    return (this.#server.address() as AddressInfo).port;
-  }
-
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     const names = [host, 'localhost'].map((name) => `${name}:${this.#port}`);
     if (!names.includes(request.headers.host ?? '')) return refuse(response, 403, 'another host');
-    const { pathname, searchParams } = new URL(request.url ?? '/', `http://${host}`);
+    const url = URL.parse(`http://${host}${request.url}`);
+    if (url === null) return refuse(response, 400, 'no address');
+    const { pathname, searchParams } = url;
     const [, token = '', name = ''] = /^\/([^/]*)\/(.*)$/.exec(pathname) ?? [];
     if (!this.#isToken(token)) return refuse(response, 403, 'another token');
     if (request.method !== 'GET') return refuse(response, 405, 'only GET');
