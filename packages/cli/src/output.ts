@@ -10,6 +10,9 @@ import {
   formatError,
   formatTable,
   hasColour,
+  type ImageChoice,
+  type ImageProtocol,
+  imageProtocol,
   type Paint,
   painter,
   startProgress,
@@ -60,6 +63,23 @@ export class Output {
 
   bold(text: string): string {
     return this.#paint('bold', text);
+  }
+
+  /** How pictures go to stdout; `undefined` where they do not. */
+  imageProtocol(choice: ImageChoice): ImageProtocol | undefined {
+    const { json, color, copy } = this.#options;
+    // Escape codes are nothing to copy.
+    return json || copy || color === 'never' ? undefined : imageProtocol(process.stdout, choice);
+  }
+
+  /** Columns of the terminal; 80 where stdout is none. */
+  get columns(): number {
+    return process.stdout.columns || 80;
+  }
+
+  /** Text of the result as it is, newlines included. */
+  raw(text: string): void {
+    if (!this.isJson) this.#write(text);
   }
 
   /** A table of the result, with an empty line after it. The first column and long texts stand left, numbers right. */

@@ -68,6 +68,10 @@ export const codes = {
 
   E0601: { exit: 1, title: 'Clipboard unavailable' },
   E0602: { exit: 1, title: 'Output failed' },
+  E0610: { exit: 3, title: 'Nothing to report' },
+  E0611: { exit: 3, title: 'Metrics damaged' },
+  E0612: { exit: 1, title: 'Page cannot be served' },
+  E0613: { exit: 2, title: 'Evaluation of something else' },
 
   E0901: { exit: 1, title: 'Internal error' },
   E0902: { exit: 130, title: 'Interrupted' },
