@@ -64,7 +64,7 @@ pub fn draw(folder: &Path, count: usize, dimension: usize) -> Result<()> {
             (bytes, row.fields().map(f32::to_le_bytes).concat())
         })
         .collect();
-    let write = || {
+    let mut write = || {
         fs::create_dir_all(folder)?;
         let create =
             |name| File::create(folder.join(name)).map(|file| BufWriter::with_capacity(1 << 20, file));
