@@ -163,7 +163,10 @@ impl Store {
     }
 
     /// Queries as the store's rows are: projected where those are.
-    pub(crate) fn projected<'a>(&self, queries: &'a [f32]) -> std::borrow::Cow<'a, [f32]> {
+    ///
+    /// # Panics
+    /// Where they are not whole vectors.
+    pub fn projected<'a>(&self, queries: &'a [f32]) -> std::borrow::Cow<'a, [f32]> {
         match &self.pca {
             Some(pca) => pca.project(queries).into(),
             None => queries.into(),

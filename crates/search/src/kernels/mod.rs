@@ -142,10 +142,13 @@ unsafe fn tile<S: Sums, const R: usize, const Q: usize>(t: &Tile) {
             for (i, row) in rows.iter_mut().enumerate().skip(1) {
                 *row = S::row(t.rows.add(i * t.stride + at));
             }
-            for q in 0..Q {
-                let query = S::query(t.queries.add(q * t.stride + at));
-                for r in 0..R {
-                    sums[r][q] = sums[r][q].add(rows[r], query);
+            let mut queries = [S::query(t.queries.add(at)); Q];
+            for (i, query) in queries.iter_mut().enumerate().skip(1) {
+                *query = S::query(t.queries.add(i * t.stride + at));
+            }
+            for (sums, &row) in sums.iter_mut().zip(&rows) {
+                for (sum, &query) in sums.iter_mut().zip(&queries) {
+                    *sum = sum.add(row, query);
                 }
             }
             at += S::STEP;
@@ -180,7 +183,7 @@ mod tests {
             0 => 255,
             1 => 0,
             2 => 128,
-            _ => (i * 2_654_435_761 >> 7) as u8,
+            _ => ((i * 2_654_435_761) >> 7) as u8,
         }
     }
 
