@@ -12,10 +12,11 @@ mod session;
 mod stages;
 mod train;
 mod views;
+mod walk;
 
-pub use classify::ClassifyRequest;
+pub use classify::{ClassifyRequest, EmbedRequest, Embedded, Placed};
 pub use devices::{Layout, Memory, MemoryRequest, Place, PlaceMemory, memory};
-pub use evaluate::{EvaluateReport, EvaluateRequest, Progress};
+pub use evaluate::{EvaluateReport, EvaluateRequest};
 pub use machine::Machine;
 pub use model_file::{ModelFile, read_metadata};
 pub use options::{CacheOptions, Options, Purpose};
@@ -23,3 +24,4 @@ pub use session::Session;
 pub use stages::{Stage, StageShares};
 pub use train::{TrainReport, TrainRequest, TrainStep};
 pub use views::Views;
+pub use walk::{Progress, Rows, WalkRequest};

@@ -55,6 +55,7 @@ export const codes = {
   E0408: { exit: 4, title: 'GPU lost' },
   E0409: { exit: 4, title: 'GPU launch failed' },
   E0410: { exit: 4, title: 'No kernels for this GPU' },
+  E0411: { exit: 2, title: 'No such layer to look at' },
 
   E0501: { exit: 5, title: 'Threshold missed' },
   E0502: { exit: 3, title: 'Split missing or empty' },
