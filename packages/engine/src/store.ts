@@ -132,7 +132,11 @@ export class Store {
 /** What {@link Session.index} and {@link Session.nearest} need of a native session. */
 interface Walker {
   index(request: string, emit: (event: Event) => void): ReturnType<NativeStore['search']>;
-  nearest(store: NativeStore, request: string, emit: (event: Event) => void): ReturnType<NativeStore['search']>;
+  nearest(
+    store: NativeStore,
+    request: string,
+    emit: (event: Event) => void,
+  ): ReturnType<NativeStore['search']>;
 }
 
 /** Progress of a walk over a split, in images. */
@@ -145,7 +149,8 @@ export async function index(
   options: Watch,
 ): Promise<StoreMeta & { seconds: number }> {
   const start = (emit: (event: Event) => void) => session.index(JSON.stringify(request), emit);
-  return (await run<StoreMeta & { seconds: number }, { done: number; total: number }>(start, options)).payload;
+  return (await run<StoreMeta & { seconds: number }, { done: number; total: number }>(start, options))
+    .payload;
 }
 
 /** See {@link Session.nearest}. */

@@ -116,7 +116,11 @@ function client({ url, apiKey, timeout = 60_000, patience = 500 }: QdrantOptions
       } catch (cause) {
         signal?.throwIfAborted();
         if (cause instanceof IlsvrcError) throw cause;
-        trouble = failed(limit.aborted ? `did not answer in ${timeout / 1000} s` : 'cannot be reached', why(cause), cause);
+        trouble = failed(
+          limit.aborted ? `did not answer in ${timeout / 1000} s` : 'cannot be reached',
+          why(cause),
+          cause,
+        );
       }
       if (attempt === tries) throw trouble;
       await setTimeout(patience * 2 ** (attempt - 1), undefined, { signal });

@@ -26,15 +26,15 @@ export interface Quality {
 }
 
 /** The quality of all queries together and of those of each class. */
-export function score({ nearest, queries, rows }: Scored, classes: number): { all: Quality; byClass: Quality[] } {
+export function score(
+  { nearest, queries, rows }: Scored,
+  classes: number,
+): { all: Quality; byClass: Quality[] } {
   const { images, k } = nearest;
   const sums = Array.from({ length: classes + 1 }, () => ({ queries: 0, right: cuts.map(() => 0), map: 0 }));
   for (let query = 0; query < images; query++) {
     const truth = queries[query] ?? 0;
-    const right = Array.from(
-      nearest.rows.subarray(query * k, (query + 1) * k),
-      (row) => rows[row] === truth,
-    );
+    const right = Array.from(nearest.rows.subarray(query * k, (query + 1) * k), (row) => rows[row] === truth);
     for (const sum of [sums[truth], sums[classes]]) {
       if (sum === undefined) continue;
       sum.queries += 1;
@@ -89,7 +89,9 @@ const nothing = 0.02;
 /** Near-duplicates across the splits, the nearest first. */
 export function duplicates({ images, k, rows, distances }: Nearest): Duplicate[] {
   if (k === 0 || images === 0) return [];
-  const firsts = Array.from({ length: images }, (_, query) => distances[query * k] ?? 0).sort((a, b) => a - b);
+  const firsts = Array.from({ length: images }, (_, query) => distances[query * k] ?? 0).sort(
+    (a, b) => a - b,
+  );
   const limit = nothing * (firsts[Math.floor(images / 2)] ?? 0);
   const found: Duplicate[] = [];
   for (let place = 0; place < images * k; place++) {
