@@ -5,6 +5,7 @@ pub mod bench;
 pub mod data;
 pub mod job;
 pub mod session;
+pub mod store;
 
 use ilsvrc_diagnostics::{Error, NET_INVALID, Result};
 use ilsvrc_engine::{Machine, memory};

@@ -154,7 +154,7 @@ impl NativeSession {
         })
     }
 
-    fn start(
+    pub(crate) fn start(
         &self,
         emit: Emit,
         work: impl FnOnce(&mut Session, &Context) -> Result<Outcome> + Send + 'static,

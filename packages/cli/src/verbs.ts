@@ -37,6 +37,12 @@ export const verbs: readonly VerbEntry[] = [
     load: () => import('./commands/predict.ts'),
   },
   {
+    name: 'retrieve',
+    operands: 'MODEL [IMAGE…]',
+    summary: 'the nearest training images, by what the net makes of them',
+    load: () => import('./commands/retrieve.ts'),
+  },
+  {
     name: 'filters',
     operands: '[MODEL]',
     summary: 'the first layer as a picture',

@@ -73,6 +73,16 @@ export const codes = {
   E0612: { exit: 1, title: 'Page cannot be served' },
   E0613: { exit: 2, title: 'Evaluation of something else' },
 
+  E0701: { exit: 3, title: 'Feature store missing or unreadable' },
+  E0702: { exit: 3, title: 'Feature store damaged' },
+  E0703: { exit: 3, title: 'Feature store of another version' },
+  E0704: { exit: 3, title: 'Feature store is stale' },
+  E0705: { exit: 3, title: 'Features unusable' },
+  E0706: { exit: 1, title: 'Search server failed' },
+  E0707: { exit: 1, title: 'Search engine not installed' },
+  E0708: { exit: 1, title: 'No image in the clipboard' },
+  E0709: { exit: 2, title: 'Feature store is being written' },
+
   E0901: { exit: 1, title: 'Internal error' },
   E0902: { exit: 130, title: 'Interrupted' },
 } as const satisfies Record<string, CodeEntry>;

@@ -8,3 +8,12 @@ export type { JobOptions } from './jobs.ts';
 export type { Layer, LayerSummary, Learning, Net, Summary } from './net.ts';
 export { watchOthers } from './others.ts';
 export * from './session.ts';
+export {
+  type IndexRequest,
+  type Nearest,
+  type Neighbour,
+  Store,
+  type StoredImage,
+  type StoreMeta,
+  type StoreOrigin,
+} from './store.ts';

@@ -2,6 +2,15 @@
 import { type JobOptions, type Outcome, run } from './jobs.ts';
 import { type Event, type NativeSession, native } from './native.ts';
 import type { Net } from './net.ts';
+import {
+  type IndexRequest,
+  index,
+  type Nearest,
+  nearest,
+  type Store,
+  type StoreMeta,
+  type StoreOrigin,
+} from './store.ts';
 
 /** How numbers are multiplied on a GPU; sums are f32 always, and a CPU computes in f32. */
 export type Precision = 'bf16' | 'tf32' | 'f32';
@@ -260,6 +269,26 @@ export class Session {
       this.#native.embed(files, JSON.stringify(request), emit),
     );
     return { ...payload, data };
+  }
+
+  /**
+   * Writes the features of a split into a store, batch by batch; a store that is there is replaced when the new one is whole.
+   * E0705 where features are not finite or there are too few for the components, E0709 while another process writes there.
+   */
+  index(
+    request: IndexRequest,
+    options: JobOptions<{ done: number; total: number }> = {},
+  ): Promise<StoreMeta & { seconds: number }> {
+    return index(this.#native, request, options);
+  }
+
+  /** The nearest rows of a store for each image of a split, in the split's order; features do not leave the engine. */
+  nearest(
+    store: Store,
+    request: { walk: StoreOrigin['walk']; k: number },
+    options: JobOptions<{ done: number; total: number }> = {},
+  ): Promise<Nearest> {
+    return nearest(this.#native, store, request, options);
   }
 
   /** Writes weights, mean image and metadata; whole or not at all. */

@@ -13,4 +13,5 @@ export { renderPage } from './page/page.ts';
 export type { FactGroup, PanelPart, Report, StepLoss, TimedEpoch } from './page/report.ts';
 export { type Guessed, writePanel } from './panel.ts';
 export { writePng } from './png.ts';
+export { formatDistance, type Retrieved, type RetrievedRow, writeRetrieval } from './retrieval.ts';
 export { squarePixels, thumbnail } from './thumbnail.ts';
