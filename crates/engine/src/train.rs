@@ -214,7 +214,8 @@ impl Session {
     /// Begins forward, backward and update with one batch.
     fn begin_step(&mut self, batch: &Batch, mean: &[f32], global_step: u64, rule: &UpdateRule) -> Result<()> {
         let pass = Pass { batch: batch.n, mode: Mode::Train { seed: self.seed, step: global_step } };
-        let views: Vec<_> = batch.views.iter().map(views::from_crop).collect();
+        let views: Vec<_> =
+            (0..).zip(&batch.views).map(|(image, view)| views::from_crop(image, view)).collect();
         let input = Input {
             pixels: &batch.pixels,
             side: batch.side,

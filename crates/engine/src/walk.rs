@@ -58,6 +58,8 @@ pub(crate) struct Outputs {
     pub(crate) probabilities: Vec<f32>,
     /// `images x views x elements`.
     pub(crate) features: Vec<f32>,
+    /// The views of one pass.
+    chosen: Vec<View>,
 }
 
 impl Session {
@@ -145,29 +147,24 @@ impl Session {
     ) -> Result<()> {
         let (side, batch) = (self.net().image, self.executor.plan().batch);
         let image = side * side * 3;
-        let pairs: Vec<(usize, View)> = (0..pixels.len() / image)
-            .flat_map(|index| views.iter().map(move |&view| (index, view)))
-            .collect();
-        outputs.probabilities.clear();
-        outputs.features.clear();
-        // An image for each of its views; with one view the images serve as they are.
-        let mut chosen = Vec::new();
-        for chunk in pairs.chunks(batch) {
-            let pixels = if views.len() == 1 {
-                &pixels[chunk[0].0 * image..][..chunk.len() * image]
-            } else {
-                chosen.clear();
-                for &(index, _) in chunk {
-                    chosen.extend_from_slice(&pixels[index * image..][..image]);
-                }
-                &chosen
-            };
-            let views: Vec<View> = chunk.iter().map(|&(_, view)| view).collect();
-            let input = Input { pixels, side, views: &views, mean, mean_side: side, labels: &[] };
-            self.executor.forward(&input, &Pass { batch: chunk.len(), mode: Mode::Test })?;
-            outputs.probabilities.extend(self.executor.probabilities()?);
+        let inputs = pixels.len() / image * views.len();
+        let Outputs { probabilities, features, chosen } = outputs;
+        probabilities.clear();
+        features.clear();
+        for begin in (0..inputs).step_by(batch) {
+            let end = inputs.min(begin + batch);
+            let (first, last) = (begin / views.len(), (end - 1) / views.len());
+            chosen.clear();
+            chosen.extend((begin..end).map(|input| View {
+                image: (input / views.len() - first) as u32,
+                ..views[input % views.len()]
+            }));
+            let pixels = &pixels[first * image..][..(last - first + 1) * image];
+            let input = Input { pixels, side, views: chosen, mean, mean_side: side, labels: &[] };
+            self.executor.forward(&input, &Pass { batch: end - begin, mode: Mode::Test })?;
+            self.executor.append_probabilities(probabilities)?;
             if let Some(layer) = layer {
-                outputs.features.extend(self.executor.output(layer)?);
+                features.extend(self.executor.output(layer)?);
             }
         }
         Ok(())

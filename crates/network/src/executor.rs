@@ -118,11 +118,21 @@ pub trait Execution: Send {
     /// Those of [`Executor::load`]; the backend's.
     fn forward(&mut self, input: &Input, pass: &Pass) -> Result<()>;
 
+    /// Appends the probabilities of the last forward pass, `images x classes`, to `out`.
+    ///
+    /// # Errors
+    /// The backend's.
+    fn append_probabilities(&self, out: &mut Vec<f32>) -> Result<()>;
+
     /// Probabilities of the last forward pass, `images x classes`.
     ///
     /// # Errors
     /// The backend's.
-    fn probabilities(&self) -> Result<Vec<f32>>;
+    fn probabilities(&self) -> Result<Vec<f32>> {
+        let mut rows = Vec::new();
+        self.append_probabilities(&mut rows)?;
+        Ok(rows)
+    }
 
     /// Begins a training step; the input is no longer needed when this returns. Each is followed by an
     /// [`Execution::end_step`], but [`Execution::steps_ahead`] more may begin before it.
@@ -192,8 +202,10 @@ impl<B: Backend> Execution for Executor<B> {
         self.forward_loaded(pass)
     }
 
-    fn probabilities(&self) -> Result<Vec<f32>> {
-        self.read(0, probabilities(&self.plan)?, self.plan.classes)
+    fn append_probabilities(&self, out: &mut Vec<f32>) -> Result<()> {
+        let begin = out.len();
+        out.resize(begin + self.images * self.plan.classes, 0.0);
+        self.backend.read_buffer(&self.towers[0], probabilities(&self.plan)?, &mut out[begin..])
     }
 
     fn begin_step(&mut self, input: &Input, pass: &Pass, rule: &UpdateRule) -> Result<()> {

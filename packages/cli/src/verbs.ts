@@ -49,6 +49,12 @@ export const verbs: readonly VerbEntry[] = [
     load: () => import('./commands/filters.ts'),
   },
   {
+    name: 'report',
+    operands: '[RUN]',
+    summary: 'a page about a run: curves, photos, classes, mistakes',
+    load: () => import('./commands/report.ts'),
+  },
+  {
     name: 'summary',
     operands: '[NET|MODEL]',
     summary: 'layers, neurons, parameters, connections, memory',

@@ -59,9 +59,19 @@ export const codes = {
 
   E0501: { exit: 5, title: 'Threshold missed' },
   E0502: { exit: 3, title: 'Split missing or empty' },
+  E0503: { exit: 2, title: 'Top-k of too few classes' },
+  E0504: { exit: 2, title: 'Weights of models unusable' },
+  E0505: { exit: 3, title: 'Model gives no probabilities' },
+  E0506: { exit: 3, title: 'Evaluations are not of the same images' },
+  E0507: { exit: 3, title: 'Saved probabilities damaged' },
+  E0509: { exit: 3, title: 'Data set changed meanwhile' },
 
   E0601: { exit: 1, title: 'Clipboard unavailable' },
   E0602: { exit: 1, title: 'Output failed' },
+  E0610: { exit: 3, title: 'Nothing to report' },
+  E0611: { exit: 3, title: 'Metrics damaged' },
+  E0612: { exit: 1, title: 'Page cannot be served' },
+  E0613: { exit: 2, title: 'Evaluation of something else' },
 
   E0701: { exit: 3, title: 'Feature store missing or unreadable' },
   E0702: { exit: 3, title: 'Feature store damaged' },
