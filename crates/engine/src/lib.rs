@@ -2,6 +2,7 @@
 //! evaluates a split, classifies photos, and reads and writes model files. Knows nothing of epochs to come, schedules
 //! or run directories: those are decisions, and decisions live above.
 
+mod boxes;
 mod classify;
 mod devices;
 mod evaluate;
@@ -13,6 +14,7 @@ mod stages;
 mod train;
 mod views;
 
+pub use boxes::{BoxFit, FitProgress, Head, HeadRecord};
 pub use classify::ClassifyRequest;
 pub use devices::{Layout, Memory, MemoryRequest, Place, PlaceMemory, memory};
 pub use evaluate::{EvaluateReport, EvaluateRequest, Progress};
