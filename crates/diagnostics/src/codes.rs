@@ -65,6 +65,8 @@ codes! {
     DIVERGED = "E0403";
     /// The description of the network is not valid.
     NET_INVALID = "E0404";
+    /// The net keeps no output of the layer that was asked for.
+    LAYER_UNKNOWN = "E0411";
     /// There is no GPU driver on this machine, or it cannot be loaded.
     DRIVER_ABSENT = "E0405";
     /// The GPU driver is older than the kernels need.

@@ -101,6 +101,7 @@ impl Session {
         emit: &mut dyn FnMut(TrainStep),
     ) -> Result<TrainReport> {
         let dataset = self.dataset(&request.dataset)?;
+        self.expect_classes(&request.dataset, &dataset)?;
         let images = count(&dataset, &request.split)?;
         let steps_per_epoch = images.div_ceil(self.executor.plan().batch);
         if request.first_step >= steps_per_epoch || request.steps == 0 {

@@ -15,10 +15,12 @@ const manifestSchema = v.object({
   /** Side of the square images, px. */
   size: count,
   /** Class `i` is label `i`. */
-  classes: v.array(v.object({ wnid: v.string(), name: v.string() })),
+  classes: v.array(v.object({ wnid: v.string(), name: v.string(), devkit_id: v.nullish(count) })),
   splits: v.array(v.object({ name: v.string(), images: count })),
   /** Everything that shaped the pixels; models carry it on. */
   preprocessing: v.record(v.string(), v.unknown()),
+  /** What it was prepared from; null for shards of other programs. */
+  request: v.nullish(v.object({ sources: v.optional(v.array(v.string())) })),
 });
 
 /** What a prepared data set says of itself. */

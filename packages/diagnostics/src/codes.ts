@@ -35,6 +35,7 @@ export const codes = {
   E0218: { exit: 3, title: 'Annotation file malformed' },
   E0219: { exit: 3, title: 'Archive is not the published one' },
   E0220: { exit: 3, title: 'Photos changed' },
+  E0221: { exit: 3, title: 'Box file malformed' },
 
   E0301: { exit: 3, title: 'Model missing or unreadable' },
   E0302: { exit: 3, title: 'Model damaged' },
@@ -55,9 +56,15 @@ export const codes = {
   E0408: { exit: 4, title: 'GPU lost' },
   E0409: { exit: 4, title: 'GPU launch failed' },
   E0410: { exit: 4, title: 'No kernels for this GPU' },
+  E0411: { exit: 2, title: 'No such layer to look at' },
 
   E0501: { exit: 5, title: 'Threshold missed' },
   E0502: { exit: 3, title: 'Split missing or empty' },
+  E0510: { exit: 3, title: 'Model without a box head' },
+  E0511: { exit: 3, title: 'Head of another model' },
+  E0512: { exit: 3, title: 'Box head damaged' },
+  E0513: { exit: 3, title: 'Data without boxes' },
+  E0514: { exit: 3, title: 'Boxes of other images' },
 
   E0601: { exit: 1, title: 'Clipboard unavailable' },
   E0602: { exit: 1, title: 'Output failed' },

@@ -1,7 +1,8 @@
 //! Training of a head: rows of features and the box of each, in a new order every epoch, the rate falling to zero (Loshchilov and
 //! Hutter 2017: a half cosine), momentum SGD.
 
-use super::head::{Head, HeadRecord, Scaling};
+use super::Rect;
+use super::head::{DROPOUT, Head, HeadRecord, Scaling};
 use super::regressor::{Regressor, Target};
 use ilsvrc_cpu::CpuBackend;
 use ilsvrc_diagnostics::{DIVERGED, Error, INTERRUPTED, Result};
@@ -25,23 +26,12 @@ pub struct BoxFit {
     pub seed: u64,
 }
 
-/// How far training is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct FitProgress {
-    /// Epochs done.
-    pub epoch: usize,
-    /// Epochs in all.
-    pub epochs: usize,
-    /// Half the squared distance of the four edges, in standard deviations; the mean of the epoch.
-    pub loss: f64,
-}
-
 /// Rows to learn from: `features` is `rows x elements`.
 pub(crate) struct Rows<'a> {
     pub(crate) features: &'a [f32],
     pub(crate) elements: usize,
     /// Left, top, right, bottom as shares of the crop.
-    pub(crate) boxes: &'a [[f32; 4]],
+    pub(crate) boxes: &'a [Rect],
     /// The class of each row.
     pub(crate) classes: &'a [u32],
 }
@@ -49,7 +39,7 @@ pub(crate) struct Rows<'a> {
 const MOMENTUM: f32 = 0.9;
 const DECAY: f32 = 0.0005;
 
-/// Trains a head. Its record is completed by what came of it.
+/// Trains a head. Its record is completed by what came of it. `emit` gets the epochs done and the mean loss of the last one.
 ///
 /// # Errors
 /// `INTERRUPTED` when `cancel` is set; `DIVERGED`; `OUT_OF_MEMORY`.
@@ -59,13 +49,12 @@ pub(crate) fn fit(
     how: &BoxFit,
     threads: usize,
     cancel: &AtomicBool,
-    emit: &mut dyn FnMut(FitProgress),
+    emit: &mut dyn FnMut(usize, f64),
 ) -> Result<Head> {
     let Rows { features, elements, boxes, classes } = *rows;
     let scaling = Scaling::of(features, boxes);
     let widths = record.widths(elements);
-    let mut regressor =
-        Regressor::new(CpuBackend::new(&[threads])?, &widths, how.batch, super::head::DROPOUT)?;
+    let mut regressor = Regressor::new(CpuBackend::new(&[threads])?, &widths, how.batch, DROPOUT)?;
     regressor.initialise(how.seed)?;
     let target = |row: usize| Target {
         first: if record.per_class { classes[row] as usize * 4 } else { 0 },
@@ -82,7 +71,9 @@ pub(crate) fn fit(
             }
             batch.clear();
             for &row in chosen {
-                batch.extend(features[row as usize * elements..][..elements].iter().map(|x| x * scaling.features));
+                batch.extend(
+                    features[row as usize * elements..][..elements].iter().map(|x| x * scaling.features),
+                );
             }
             let targets: Vec<Target> = chosen.iter().map(|&row| target(row as usize)).collect();
             let mode = Mode::Train { seed: how.seed, step: step as u64 };
@@ -97,7 +88,7 @@ pub(crate) fn fit(
             step += 1;
         }
         loss = sum / boxes.len() as f64;
-        emit(FitProgress { epoch: epoch + 1, epochs: how.epochs, loss });
+        emit(epoch + 1, loss);
     }
     record.loss = loss;
     record.fit = Some(how.clone());

@@ -1,6 +1,7 @@
 //! A trained head and its file: safetensors as models are (`model_file.rs`), with a record of what it belongs to.
 
-use super::BoxFit;
+use super::Rect;
+use super::fit::BoxFit;
 use super::regressor::Regressor;
 use crate::model_file::{self, ModelFile, Tensor};
 use ilsvrc_cpu::CpuBackend;
@@ -34,8 +35,10 @@ pub struct HeadRecord {
     pub classes: Vec<String>,
     /// The data set.
     pub data: String,
-    /// Images with boxes that it learned from.
+    /// Images that it learned from.
     pub images: usize,
+    /// Images that have boxes; more than it learned from where their features did not fit into memory.
+    pub boxed: usize,
     /// Half the squared distance of the edges in standard deviations, dropout on: the mean of the last epoch.
     pub loss: f64,
     /// How it was trained.
@@ -57,17 +60,17 @@ pub(crate) struct Scaling {
     /// Multiplies features: one over their root mean square.
     pub(crate) features: f32,
     /// Mean of left, top, right, bottom as shares of the crop.
-    mean: [f32; 4],
+    mean: Rect,
     /// Their standard deviation.
-    deviation: [f32; 4],
+    deviation: Rect,
 }
 
 impl Scaling {
     /// That of the rows that are learned from.
-    pub(crate) fn of(features: &[f32], boxes: &[[f32; 4]]) -> Self {
+    pub(crate) fn of(features: &[f32], boxes: &[Rect]) -> Self {
         let squares: f64 = features.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
         let rms = (squares / features.len() as f64).sqrt().max(1e-12);
-        let moment = |of: &dyn Fn(&[f32; 4]) -> f64| boxes.iter().map(of).sum::<f64>() / boxes.len() as f64;
+        let moment = |of: &dyn Fn(&Rect) -> f64| boxes.iter().map(of).sum::<f64>() / boxes.len() as f64;
         let mean = [0, 1, 2, 3].map(|edge| moment(&|row| f64::from(row[edge])));
         // Where all edges are equal there is nothing to scale.
         let deviation = [0, 1, 2, 3]
@@ -79,11 +82,11 @@ impl Scaling {
         }
     }
 
-    pub(crate) fn to_units(&self, row: [f32; 4]) -> [f32; 4] {
+    pub(crate) fn to_units(&self, row: Rect) -> Rect {
         [0, 1, 2, 3].map(|edge| (row[edge] - self.mean[edge]) / self.deviation[edge])
     }
 
-    fn to_shares(&self, row: &mut [f32; 4]) {
+    fn to_shares(&self, row: &mut Rect) {
         for (edge, value) in row.iter_mut().enumerate() {
             *value = *value * self.deviation[edge] + self.mean[edge];
         }
@@ -117,9 +120,12 @@ impl Head {
     ///
     /// # Errors
     /// `INTERNAL` where features have another size; those of the CPU backend.
-    pub fn boxes(&mut self, features: &[f32]) -> Result<Vec<[f32; 4]>> {
+    pub fn boxes(&mut self, features: &[f32]) -> Result<Vec<Rect>> {
         if !features.len().is_multiple_of(self.elements) {
-            return Err(Error::new(INTERNAL, format!("{} features, not {} a row", features.len(), self.elements)));
+            return Err(Error::new(
+                INTERNAL,
+                format!("{} features, not {} a row", features.len(), self.elements),
+            ));
         }
         let scaled: Vec<f32> = features.iter().map(|x| x * self.scaling.features).collect();
         let outputs = self.regressor.predict(&scaled)?;
@@ -142,8 +148,10 @@ impl Head {
                 read: Box::new(move || Ok(values.clone())),
             }
         };
-        let metadata =
-            BTreeMap::from([(RECORD.to_owned(), json(&self.record)?), (SCALING.to_owned(), json(&self.scaling)?)]);
+        let metadata = BTreeMap::from([
+            (RECORD.to_owned(), json(&self.record)?),
+            (SCALING.to_owned(), json(&self.scaling)?),
+        ]);
         model_file::write(path, &metadata, &parameters.iter().map(tensor).collect::<Vec<_>>())
     }
 
@@ -172,7 +180,9 @@ impl Head {
         if record.model != model {
             return Err(Error::new(HEAD_FOREIGN, format!("{shown} is the head of another model"))
                 .info("a head reads the features of the very model that it was trained on")
-                .hint("train one for this model: `ilsvrc train DATASET --head boxes --model MODEL --force`"));
+                .hint(
+                    "train one for this model: `ilsvrc train DATASET --head boxes --model MODEL --force`",
+                ));
         }
         // The tensors of the file are compared with what the record asks for before anything of that size is allocated.
         let widths = record.widths(elements);

@@ -1,6 +1,6 @@
 //! A head learns, is the same when it is read again, and other files are refused.
 
-use super::super::fit::{Rows, fit};
+use super::super::fit::{BoxFit, Rows, fit};
 use super::*;
 use ilsvrc_random::{Purpose, Stream};
 use std::fs;
@@ -18,19 +18,22 @@ fn record(per_class: bool) -> HeadRecord {
         classes: vec!["a".into(), "b".into()],
         data: "data".into(),
         images: ROWS,
+        boxed: ROWS,
         loss: f64::NAN,
         fit: None,
     }
 }
 
-/// Features, and boxes that are linear in them; class 1 has its own, shifted.
+/// Four numbers a row, each in many features, and boxes that are linear in them; those of class 1 are shifted.
 fn rows() -> (Vec<f32>, Vec<[f32; 4]>, Vec<u32>) {
     let stream = Stream::new(5, Purpose::Drawing, 0, 0);
-    let features: Vec<f32> = (0..(ROWS * ELEMENTS) as u32).map(|element| stream.uniform(element)).collect();
+    let number = |row: usize, edge: usize| stream.uniform((row * 4 + edge) as u32);
+    let features: Vec<f32> =
+        (0..ROWS * ELEMENTS).map(|at| number(at / ELEMENTS, at % ELEMENTS % 4)).collect();
     let classes: Vec<u32> = (0..ROWS as u32).map(|row| row % 2).collect();
     let boxes = features.chunks_exact(ELEMENTS).zip(&classes).map(|(row, &class)| {
         let shift = class as f32 * 0.2;
-        [0.2 * row[0] + shift, 0.2 * row[1], 0.6 + 0.3 * row[2], 0.5 + 0.4 * row[3]]
+        [0.4 * row[0] - shift, 0.4 * row[1], 0.6 + 0.4 * row[2], 0.5 + 0.4 * row[3] + shift]
     });
     (features.clone(), boxes.collect(), classes)
 }
@@ -40,7 +43,7 @@ fn trained(per_class: bool, threads: usize, epochs: usize) -> Result<Head> {
     let rows = Rows { features: &features, elements: ELEMENTS, boxes: &boxes, classes: &classes };
     let how = BoxFit { batch: 32, epochs, rate: 0.01, seed: 2 };
     let (mut reports, go_on) = (0, AtomicBool::new(false));
-    let head = fit(&rows, record(per_class), &how, threads, &go_on, &mut |_| reports += 1)?;
+    let head = fit(&rows, record(per_class), &how, threads, &go_on, &mut |_, _| reports += 1)?;
     assert_eq!(reports, epochs);
     Ok(head)
 }
@@ -60,10 +63,10 @@ fn error(head: &mut Head, class: u32) -> f32 {
 
 #[test]
 fn a_head_learns_and_each_class_has_its_own_where_that_is_asked() {
-    let (mut first, mut last) = (trained(true, 1, 1).unwrap(), trained(true, 1, 60).unwrap());
+    let (first, mut last) = (trained(true, 1, 1).unwrap(), trained(true, 1, 60).unwrap());
     for class in [0, 1] {
-        assert!(error(&mut last, class) < 0.6 * error(&mut first, class));
-        assert!(error(&mut last, class) < 0.04, "{}", error(&mut last, class));
+        // Boxes that know nothing are 0.1 off: the mean distance of a uniform number from its middle, times 0.4.
+        assert!(error(&mut last, class) < 0.05, "{}", error(&mut last, class));
     }
     assert!(last.record().loss < first.record().loss);
     assert_eq!(last.record().widths(9216), [9216, 4096, 1024, 8]);
@@ -117,6 +120,6 @@ fn stopping_leaves_no_head() {
     let rows = Rows { features: &features, elements: ELEMENTS, boxes: &boxes, classes: &classes };
     let how = BoxFit { batch: 32, epochs: 2, rate: 0.01, seed: 2 };
     let stopped = AtomicBool::new(true);
-    let result = fit(&rows, record(false), &how, 1, &stopped, &mut |_| {});
+    let result = fit(&rows, record(false), &how, 1, &stopped, &mut |_, _| {});
     assert_eq!(result.err().map(|error| error.code), Some(ilsvrc_diagnostics::INTERRUPTED));
 }

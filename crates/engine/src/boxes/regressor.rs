@@ -66,12 +66,7 @@ impl<B: Backend> Regressor<B> {
                 });
             }
             if is_hidden {
-                forward.push(Op::Dropout {
-                    elements: outputs,
-                    rate: dropout,
-                    layer: number,
-                    buffer: output,
-                });
+                forward.push(Op::Dropout { elements: outputs, rate: dropout, layer: number, buffer: output });
                 let gradient = output_gradient;
                 // What dropout set to zero has no slope either: the activation's gradient sees the zeros.
                 backward.push(Op::ActivationGradient {
@@ -241,8 +236,7 @@ impl Draft {
     /// A backend allocates by it; the ops are run one list after the other, so its stages stay empty.
     fn plan(self, input: BufferId, outputs: usize) -> Plan {
         let Self { batch, arena, buffers, parameters } = self;
-        let tower =
-            TowerPlan { buffers, parameters, arena, input, probabilities: None, outputs: Vec::new() };
+        let tower = TowerPlan { buffers, parameters, arena, input, probabilities: None, outputs: Vec::new() };
         let net = Net { name: "boxes".into(), image: 1, crop: 1, towers: 1, layers: Vec::new() };
         Plan { net, batch, classes: outputs, towers: vec![tower], forward: Vec::new(), backward: Vec::new() }
     }
