@@ -17,6 +17,7 @@ export {
   rate,
 } from './judge.ts';
 export { type McNemar, mcnemar } from './mcnemar.ts';
+export * from './localization/index.ts';
 export { type ClassName, expectSameClasses, type ModelInfo, readModel } from './model.ts';
 export type { Member, Outputs, Subject } from './outputs.ts';
 export { type ClassRates, perClass } from './per-class.ts';
