@@ -5,6 +5,7 @@
 mod classify;
 mod devices;
 mod evaluate;
+mod interchange;
 mod machine;
 mod model_file;
 mod options;
@@ -16,6 +17,9 @@ mod views;
 pub use classify::ClassifyRequest;
 pub use devices::{Layout, Memory, MemoryRequest, Place, PlaceMemory, memory};
 pub use evaluate::{EvaluateReport, EvaluateRequest, Progress};
+pub use interchange::{
+    Class, ExportFile, ExportRequest, Exported, Format, ImportReport, ImportRequest, export, import,
+};
 pub use machine::Machine;
 pub use model_file::{ModelFile, read_metadata};
 pub use options::{CacheOptions, Options, Purpose};

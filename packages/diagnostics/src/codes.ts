@@ -62,6 +62,12 @@ export const codes = {
   E0601: { exit: 1, title: 'Clipboard unavailable' },
   E0602: { exit: 1, title: 'Output failed' },
 
+  E0801: { exit: 3, title: 'File to import missing or of an unknown format' },
+  E0802: { exit: 3, title: 'File to import damaged' },
+  E0803: { exit: 3, title: 'Net that cannot be imported' },
+  E0804: { exit: 3, title: 'Class names do not fit the imported net' },
+  E0805: { exit: 3, title: 'Net that cannot be exported in this format' },
+
   E0901: { exit: 1, title: 'Internal error' },
   E0902: { exit: 130, title: 'Interrupted' },
 } as const satisfies Record<string, CodeEntry>;
