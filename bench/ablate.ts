@@ -39,9 +39,12 @@ const change = (name: string, to: (layer: Layer) => Layer[], towers: Net['towers
 
 /** As wide as both towers together where the paper's one-tower net is: conv5 and the dense layers. */
 function oneTower(layer: Layer): Layer {
-  if (layer.type === 'conv') return { ...layer, reads: 'own', filters: layer.filters * (layer.name === 'conv5' ? 2 : 1) };
+  if (layer.type === 'conv')
+    return { ...layer, reads: 'own', filters: layer.filters * (layer.name === 'conv5' ? 2 : 1) };
   if (layer.type !== 'dense') return layer;
-  return layer.joined ? { ...layer, reads: 'own', joined: false } : { ...layer, reads: 'own', units: layer.units * 2 };
+  return layer.joined
+    ? { ...layer, reads: 'own', joined: false }
+    : { ...layer, reads: 'own', units: layer.units * 2 };
 }
 
 /** Windows of two side by side; the second layer's padding then keeps the sides of the maps. */
@@ -89,7 +92,14 @@ function train(net: Net, seed: number): string {
   if (!existsSync(done)) {
     const resume = existsSync(join(folder, 'runs/run/checkpoint.safetensors'));
     ilsvrc(
-      ['train', resolve(data), '--run', 'run', ...(resume ? ['--resume'] : ['--force', '--seed', String(seed)]), '--quiet'],
+      [
+        'train',
+        resolve(data),
+        '--run',
+        'run',
+        ...(resume ? ['--resume'] : ['--force', '--seed', String(seed)]),
+        '--quiet',
+      ],
       folder,
     );
     writeFileSync(done, '');
@@ -105,7 +115,10 @@ interface Judged {
 
 function judge(models: string[], views: 1 | 10): Judged {
   const { top1_error, top5_error, log_loss } = JSON.parse(
-    ilsvrc(['eval', ...models, '--data', resolve(data), '--views', String(views), '--json', '--quiet'], resolve(runs)),
+    ilsvrc(
+      ['eval', ...models, '--data', resolve(data), '--views', String(views), '--json', '--quiet'],
+      resolve(runs),
+    ),
   );
   return { top1_error, top5_error, log_loss };
 }
@@ -143,7 +156,14 @@ const rows = results.map(({ net, paper, one_view, ten_views, average }) => {
 });
 
 const folder = join(import.meta.dirname, 'results');
-const result = { date: new Date().toISOString().slice(0, 10), machine: machine(), dataset, epochs, seeds, results };
+const result = {
+  date: new Date().toISOString().slice(0, 10),
+  machine: machine(),
+  dataset,
+  epochs,
+  seeds,
+  results,
+};
 writeFileSync(join(folder, 'ablate.json'), `${JSON.stringify(result, null, 1)}\n`);
 writeFileSync(
   join(folder, 'ablate.md'),

@@ -585,6 +585,7 @@ export const kernelMutants = [
     from: '+ view->mean_x) * 3',
     to: '+ 0 * view->mean_x) * 3',
   },
+  { ...input, name: 'load: a view is of its own image', from: 'view->image * side', to: 'image * side' },
   {
     ...input,
     name: 'load: crops begin at the left',

@@ -9,6 +9,7 @@ mod machine;
 mod measure;
 mod page_cache;
 mod prep;
+mod search;
 mod stored;
 mod work;
 
@@ -29,7 +30,7 @@ use fixtures::Fixtures;
 type Bench = (&'static str, fn(&mut Run) -> Result<()>);
 
 /// All there are.
-const BENCHES: [Bench; 2] = [("prep", prep::run), ("load", load::run)];
+const BENCHES: [Bench; 3] = [("prep", prep::run), ("load", load::run), ("search", search::run)];
 
 /// What to measure.
 #[derive(Clone, Debug, Deserialize)]

@@ -15,7 +15,7 @@ fn names(report: &Report) -> Vec<&str> {
 #[test]
 fn an_unknown_name_is_refused_with_those_that_exist() {
     let error = run(&request(&["step"], None), &AtomicBool::new(false), &|_| {}).unwrap_err();
-    assert_eq!(error.info.as_deref(), Some("prep, load"));
+    assert_eq!(error.info.as_deref(), Some("prep, load, search"));
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn check_steps<B: Backend>(name: &str, backend: B, places: &[usize], tolerance: 
     }
 
     let side = golden.net.crop;
-    let views = vec![View::default(); batch];
+    let views: Vec<View> = (0..batch as u32).map(|image| View { image, ..View::default() }).collect();
     let input = Input {
         pixels: &golden.pixels,
         side,

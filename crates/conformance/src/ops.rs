@@ -231,12 +231,12 @@ pub fn elementwise_ops<B: Backend>(subjects: &[Subject<B>]) {
     }
 }
 
-/// Images, labels, probabilities and the gradient of the loss; then the learning rule.
+/// Images, one of them seen twice, labels, probabilities and the gradient of the loss; then the learning rule.
 pub fn input_loss_and_update<B: Backend>(subjects: &[Subject<B>]) {
     let (crop, classes, side, mean_side) = (5, 7, 8, 6);
     let problem = Problem {
-        batch: 2,
-        most: 3,
+        batch: 3,
+        most: 4,
         buffers: vec![crop * crop * 3, classes, classes, classes],
         parameters: vec![vec![70_000], vec![9]],
     };
@@ -247,11 +247,12 @@ pub fn input_loss_and_update<B: Backend>(subjects: &[Subject<B>]) {
     plan.net.crop = crop;
     let pixels: Vec<u8> = (0..2 * side * side * 3).map(|i| (i * 37 % 256) as u8).collect();
     let views = [
-        View { crop: [3, 1], mean: [1, 0], mirror: false, colour: [1.0, -2.5, 0.25] },
-        View { crop: [0, 3], mean: [0, 1], mirror: true, colour: [0.0, 3.0, -1.0] },
+        View { image: 1, crop: [3, 1], mean: [1, 0], mirror: false, colour: [1.0, -2.5, 0.25] },
+        View { image: 0, crop: [0, 3], mean: [0, 1], mirror: true, colour: [0.0, 3.0, -1.0] },
+        View { image: 1, crop: [0, 0], mean: [1, 1], mirror: true, colour: [0.5, 0.0, 0.0] },
     ];
     let mean = noise(1, mean_side * mean_side * 3);
-    let input = Input { pixels: &pixels, side, views: &views, mean: &mean, mean_side, labels: &[6, 0] };
+    let input = Input { pixels: &pixels, side, views: &views, mean: &mean, mean_side, labels: &[6, 0, 3] };
     let rule = UpdateRule { rate: 0.1, momentum: 0.9, decay: 0.05 };
 
     fn outcome<B: Backend>(

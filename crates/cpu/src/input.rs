@@ -11,10 +11,10 @@ const CHANNELS: usize = 3;
 pub(crate) fn load(pool: &ThreadPool, input: &Input, crop: usize, out: &mut [f32]) {
     let image = input.side * input.side * CHANNELS;
     pool.install(|| {
-        out.par_chunks_exact_mut(crop * crop * CHANNELS)
-            .zip(input.pixels.par_chunks_exact(image))
-            .zip(input.views)
-            .for_each(|((out, pixels), view)| write(input, view, pixels, crop, out));
+        out.par_chunks_exact_mut(crop * crop * CHANNELS).zip(input.views).for_each(|(out, view)| {
+            let pixels = &input.pixels[view.image as usize * image..][..image];
+            write(input, view, pixels, crop, out);
+        });
     });
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Parts of a block start at multiples of this.
 const ALIGNMENT: usize = 256;
 /// `struct View` of the kernels.
-const VIEW_BYTES: usize = 24;
+const VIEW_BYTES: usize = 28;
 
 /// Bytes of a GPU's memory that batches of `plan` need: a block and the mean image.
 pub(crate) fn staging_bytes(plan: &Plan) -> usize {
@@ -121,9 +121,11 @@ impl Staging {
     }
 }
 
-/// `struct View { unsigned short crop_y, crop_x, mean_y, mean_x; unsigned mirror; float colour[3]; }`
+/// `struct View { unsigned image; unsigned short crop_y, crop_x, mean_y, mean_x; unsigned mirror; float colour[3]; }`
 fn write_view(bytes: &mut [u8], view: &View) {
-    let (corners, rest) = bytes.split_at_mut(8);
+    let (image, rest) = bytes.split_at_mut(4);
+    image.copy_from_slice(&view.image.to_ne_bytes());
+    let (corners, rest) = rest.split_at_mut(8);
     for (bytes, corner) in corners.chunks_exact_mut(2).zip(view.crop.iter().chain(&view.mean)) {
         bytes.copy_from_slice(&corner.to_ne_bytes());
     }

@@ -124,6 +124,7 @@ pub(crate) fn load(towers: &mut [CudaTower], net: &Net, input: &Input) -> Result
         let (out, pitch) = tower.image(net.crop, input.views.len())?;
         let (images, side, mean_side) = (input.views.len() as i32, input.side as i32, input.mean_side as i32);
         let (pixels, views, mean, crop) = (staged.pixels, staged.views, staged.mean, net.crop as i32);
+        let photos = (input.pixels.len() / (input.side * input.side * 3)) as i32;
         let grid = blocks(input.views.len() * net.crop * net.crop * pitch);
         let name = element!(gpu.precision, "load");
         launch!(
@@ -137,6 +138,7 @@ pub(crate) fn load(towers: &mut [CudaTower], net: &Net, input: &Input) -> Result
             views,
             mean,
             out,
+            photos,
             images,
             side,
             mean_side,

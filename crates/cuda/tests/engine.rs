@@ -232,9 +232,7 @@ fn evaluation_gives_the_cpus_probabilities_and_features() {
         let mut input = data.input();
         input.labels = &[];
         executor.forward(&input, &Pass { batch: 4, mode: Mode::Test }).unwrap();
-        let mut results = vec![executor.probabilities().unwrap()];
-        results.extend(executor.output("fc4").unwrap());
-        results
+        vec![executor.probabilities().unwrap(), executor.output("fc4").unwrap()]
     };
     let plan = || Plan::new(&net, 4, Use::Inference).unwrap();
     let cpu = run(&mut Executor::new(CpuBackend::new(&[1]).unwrap(), plan(), &[0, 0]).unwrap());

@@ -85,9 +85,7 @@ fn weights_given_anew_classify_as_those_that_learned() {
         let classify = |executor: &mut dyn Execution| {
             let data = batch(&net, 9);
             executor.forward(&data.input(), &Pass { batch: BATCH, mode: Mode::Test }).unwrap();
-            let mut features = executor.output("fc4").unwrap();
-            features.push(executor.probabilities().unwrap());
-            features
+            (executor.output("fc4").unwrap(), executor.probabilities().unwrap())
         };
         let mut trained = open();
         let before = classify(&mut trained);

@@ -65,6 +65,8 @@ codes! {
     DIVERGED = "E0403";
     /// The description of the network is not valid.
     NET_INVALID = "E0404";
+    /// The net keeps no output of the layer that was asked for.
+    LAYER_UNKNOWN = "E0411";
     /// There is no GPU driver on this machine, or it cannot be loaded.
     DRIVER_ABSENT = "E0405";
     /// The GPU driver is older than the kernels need.
@@ -79,6 +81,18 @@ codes! {
     NO_KERNELS = "E0410";
     /// The split asked for does not exist or holds no images.
     SPLIT_EMPTY = "E0502";
+    /// A feature store does not exist or cannot be read.
+    STORE_UNREADABLE = "E0701";
+    /// A feature store is cut short or damaged.
+    STORE_CORRUPT = "E0702";
+    /// A feature store of another version, or something else.
+    STORE_FOREIGN = "E0703";
+    /// A feature store was made with another model, of other data, or in another way.
+    STORE_STALE = "E0704";
+    /// Features that cannot be stored or compared.
+    FEATURES_UNUSABLE = "E0705";
+    /// Another process is writing the same feature store.
+    STORE_BUSY = "E0709";
     /// A file to import does not exist, cannot be read or has an unknown format.
     IMPORT_UNREADABLE = "E0801";
     /// A file to import is cut short, or its numbers contradict each other.

@@ -113,7 +113,7 @@ impl Photos {
         pixels.truncate(batch * image);
         Self {
             pixels,
-            views: vec![View::default(); batch],
+            views: (0..batch as u32).map(|image| View { image, ..View::default() }).collect(),
             mean: vec![120.0; image],
             labels: (0..batch as u32).map(|image| stream(1).below(image, classes as u32)).collect(),
         }

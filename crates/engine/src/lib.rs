@@ -13,10 +13,11 @@ mod session;
 mod stages;
 mod train;
 mod views;
+mod walk;
 
-pub use classify::ClassifyRequest;
+pub use classify::{ClassifyRequest, EmbedRequest, Embedded, Placed};
 pub use devices::{Layout, Memory, MemoryRequest, Place, PlaceMemory, memory};
-pub use evaluate::{EvaluateReport, EvaluateRequest, Progress};
+pub use evaluate::{EvaluateReport, EvaluateRequest};
 pub use interchange::{
     Class, ExportFile, ExportRequest, Exported, Format, ImportReport, ImportRequest, export, import,
 };
@@ -27,3 +28,4 @@ pub use session::Session;
 pub use stages::{Stage, StageShares};
 pub use train::{TrainReport, TrainRequest, TrainStep};
 pub use views::Views;
+pub use walk::{Progress, Rows, WalkRequest};

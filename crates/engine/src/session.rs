@@ -214,18 +214,19 @@ impl Session {
             )
             .hint(format!("prepare them with `ilsvrc prep --size {}`", plan.net.image)));
         }
-        if manifest.classes.len() != plan.classes {
-            return Err(Error::new(
-                CLASSES_DIFFER,
-                format!(
-                    "{} has {} classes; the net has {}",
-                    path.display(),
-                    manifest.classes.len(),
-                    plan.classes
-                ),
-            ));
-        }
         self.dataset = Some((path.to_owned(), dataset.clone()));
         Ok(dataset)
+    }
+
+    /// Labels are numbers of the net's outputs.
+    pub(crate) fn expect_classes(&self, path: &Path, dataset: &Dataset) -> Result<()> {
+        let (ours, theirs) = (self.executor.plan().classes, dataset.manifest().classes.len());
+        if ours == theirs {
+            return Ok(());
+        }
+        Err(Error::new(
+            CLASSES_DIFFER,
+            format!("{} has {theirs} classes; the net has {ours}", path.display()),
+        ))
     }
 }

@@ -101,6 +101,7 @@ impl Session {
         emit: &mut dyn FnMut(TrainStep),
     ) -> Result<TrainReport> {
         let dataset = self.dataset(&request.dataset)?;
+        self.expect_classes(&request.dataset, &dataset)?;
         let images = count(&dataset, &request.split)?;
         let steps_per_epoch = images.div_ceil(self.executor.plan().batch);
         if request.first_step >= steps_per_epoch || request.steps == 0 {
@@ -213,7 +214,8 @@ impl Session {
     /// Begins forward, backward and update with one batch.
     fn begin_step(&mut self, batch: &Batch, mean: &[f32], global_step: u64, rule: &UpdateRule) -> Result<()> {
         let pass = Pass { batch: batch.n, mode: Mode::Train { seed: self.seed, step: global_step } };
-        let views: Vec<_> = batch.views.iter().map(views::from_crop).collect();
+        let views: Vec<_> =
+            (0..).zip(&batch.views).map(|(image, view)| views::from_crop(image, view)).collect();
         let input = Input {
             pixels: &batch.pixels,
             side: batch.side,

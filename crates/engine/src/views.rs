@@ -27,7 +27,7 @@ impl TryFrom<u8> for Views {
 }
 
 impl Views {
-    /// The crops for `net`, in the order in which they are averaged.
+    /// The crops of image 0 for `net`, in the order in which they are averaged.
     pub(crate) fn of(self, net: &Net) -> Vec<View> {
         let room = (net.image - net.crop) as u16;
         let centre = [room / 2, room / 2];
@@ -35,14 +35,14 @@ impl Views {
             Self::Centre => (&[centre], &[false]),
             Self::Ten => (&[[0, 0], [0, room], [room, 0], [room, room], centre], &[false, true]),
         };
-        let view = |crop, mirror| View { crop, mean: crop, mirror, colour: [0.0; 3] };
+        let view = |crop, mirror| View { image: 0, crop, mean: crop, mirror, colour: [0.0; 3] };
         mirrors.iter().flat_map(|&mirror| corners.iter().map(move |&crop| view(crop, mirror))).collect()
     }
 }
 
-/// The loader's random crop as the net's input takes it.
-pub(crate) fn from_crop(view: &CropView) -> View {
-    View { crop: view.crop, mean: view.mean, mirror: view.mirror, colour: view.colour }
+/// The loader's random crop of an image of the batch as the net's input takes it.
+pub(crate) fn from_crop(image: u32, view: &CropView) -> View {
+    View { image, crop: view.crop, mean: view.mean, mirror: view.mirror, colour: view.colour }
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@ mod common;
 
 use common::{BATCH, Data, STEPS, TRAIN, net, options, photo, request, session, train, weights};
 use ilsvrc_diagnostics::{
-    CLASSES_DIFFER, DEVICE_UNUSABLE, DIVERGED, DRIVER_ABSENT, IMAGE_SIZE, INTERNAL, SPLIT_EMPTY,
+    CLASSES_DIFFER, DEVICE_UNUSABLE, DIVERGED, DRIVER_ABSENT, IMAGE_SIZE, INTERNAL, LAYER_UNKNOWN,
+    SPLIT_EMPTY,
 };
 use ilsvrc_engine::{
-    ClassifyRequest, EvaluateReport, EvaluateRequest, Options, Session, TrainRequest, Views,
+    ClassifyRequest, EmbedRequest, EvaluateReport, EvaluateRequest, Options, Session, TrainRequest, Views,
+    WalkRequest,
 };
 use ilsvrc_network::{Layer, UpdateRule};
 use std::collections::BTreeMap;
@@ -52,6 +54,62 @@ fn learns_to_tell_colours() {
             assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
         }
     }
+}
+
+#[test]
+fn features_are_those_that_the_last_layer_reads() {
+    let data = Data::new();
+    let mut session = session();
+    train(&mut session, &request(&data.path(), 0, 0, STEPS));
+    let file = data.file("model.safetensors");
+    let preprocessing = r#"{"resize":"crop"}"#.to_string();
+    session.save_model(&file, &BTreeMap::from([("preprocessing".into(), preprocessing)])).unwrap();
+    session.load_model(&file).unwrap();
+    let last = net().layers.iter().rev().filter_map(Layer::name).nth(1).unwrap().to_string();
+    let walk = |session: &mut Session, views, layer: &str| {
+        let (dataset, split) = (data.path(), "val".to_string());
+        let request = WalkRequest { dataset, split, views, layer: Some(layer.into()) };
+        let (mut features, mut probabilities) = (Vec::new(), Vec::new());
+        session
+            .walk(&request, &AtomicBool::new(false), &mut |rows, progress| {
+                assert_eq!((rows.first + rows.images, progress.total), (progress.done, 9));
+                features.extend_from_slice(rows.features);
+                probabilities.extend_from_slice(rows.probabilities);
+                Ok(())
+            })
+            .map(|()| (features, probabilities))
+    };
+    let (one, _) = walk(&mut session, Views::Centre, &last).unwrap();
+    let (ten, probabilities) = walk(&mut session, Views::Ten, &last).unwrap();
+    let elements = session.elements(Some(&last)).unwrap();
+    assert_eq!((one.len(), ten.len(), probabilities.len()), (9 * elements, 90 * elements, 270));
+    // The centre is the fifth of the ten.
+    for (one, ten) in one.chunks_exact(elements).zip(ten.chunks_exact(10 * elements)) {
+        assert_eq!(one, &ten[4 * elements..5 * elements]);
+    }
+    // The last layer, by hand, makes the probabilities of them.
+    let name = net().layers.iter().rev().find_map(|layer| layer.name().map(str::to_owned)).unwrap();
+    let (shape, weights) = session.parameter(&format!("tower0.{name}.weight")).unwrap();
+    let (_, biases) = session.parameter(&format!("tower0.{name}.bias")).unwrap();
+    assert_eq!(shape, [3, elements]);
+    for (features, row) in ten.chunks_exact(elements).zip(probabilities.chunks_exact(3)) {
+        let logits = weights
+            .chunks_exact(elements)
+            .zip(&biases)
+            .map(|(weights, bias)| weights.iter().zip(features).map(|(w, x)| w * x).sum::<f32>() + bias);
+        let exps: Vec<f32> = logits.map(f32::exp).collect();
+        for (p, e) in row.iter().zip(&exps) {
+            assert!((p - e / exps.iter().sum::<f32>()).abs() < 1e-5);
+        }
+    }
+    assert_eq!(walk(&mut session, Views::Centre, "conv99").unwrap_err().code, LAYER_UNKNOWN);
+
+    let embed = EmbedRequest { views: Views::Centre, layer: last.clone() };
+    let embedded = session.embed(&[photo(0, 1), photo(1, 2)], &embed).unwrap();
+    assert_eq!(
+        (embedded.elements, embedded.features.len(), embedded.photos.len()),
+        (elements, 2 * elements, 2)
+    );
 }
 
 #[test]

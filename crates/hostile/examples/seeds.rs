@@ -23,6 +23,10 @@ fn main() -> Result<()> {
         .collect::<Result<Seeds>>()?;
     let index = vec![("train.index.json", ilsvrc_hostile::sample_index())];
     let manifest = vec![("dataset.json", ilsvrc_hostile::sample_manifest())];
+    let store = vec![
+        ("meta.json", ilsvrc_hostile::sample_store()),
+        ("meta-and-ids", ilsvrc_hostile::sample_store_and_ids()),
+    ];
     let sets = [
         ("csv", text(&CSV)),
         ("formats", formats()?),
@@ -31,6 +35,7 @@ fn main() -> Result<()> {
         ("lists", text(&LISTS)),
         ("manifest", manifest),
         ("matlab", matlab),
+        ("store", store),
         ("tar", tar()?),
         ("voc", text(&VOC)),
     ];

@@ -5,7 +5,9 @@
 mod annotations;
 mod photos;
 mod shards;
+mod stores;
 
 pub use annotations::{csv, lists, matlab, voc};
 pub use photos::{formats, jpeg};
 pub use shards::{index, manifest, sample_index, sample_manifest, tar};
+pub use stores::{sample_store, sample_store_and_ids, store};

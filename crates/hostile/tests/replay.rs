@@ -110,18 +110,19 @@ macro_rules! replays {
     };
 }
 
-replays!(csv formats index jpeg lists manifest matlab tar voc);
+replays!(csv formats index jpeg lists manifest matlab store tar voc);
 
 /// Seeds that are refused at their first byte would lead nowhere.
 #[test]
 fn seeds_are_accepted() {
     use ilsvrc_hostile as hostile;
-    let targets: [(&str, Target); 7] = [
+    let targets: [(&str, Target); 8] = [
         ("csv", hostile::csv),
         ("formats", hostile::formats),
         ("jpeg", hostile::jpeg),
         ("lists", hostile::lists),
         ("matlab", hostile::matlab),
+        ("store", hostile::store),
         ("tar", hostile::tar),
         ("voc", hostile::voc),
     ];

@@ -10,6 +10,7 @@ pub mod index;
 mod jpeg;
 mod libjpeg;
 mod loader;
+mod lookup;
 mod memory;
 pub mod npy;
 mod photo;
@@ -26,6 +27,7 @@ pub use dataset::{
 pub use index::{Row, ShardIndex};
 pub use jpeg::{Colour, Decoded, Decoder, Encoder, Header, Image, MAX_PIXELS, MAX_SIDE, read_header};
 pub use loader::{Batch, CropView, LoadMode, Loader, LoaderOptions, NewMemory, Pixels, Shuffle, StageTimes};
+pub use lookup::{ImageRow, NamedRow, image_rows};
 pub use memory::available_memory;
 pub use photo::{Fit, Mapping, Square, Squarer};
 pub use prep::{

@@ -58,7 +58,7 @@ fn lifetimes(plan: &Plan, tower: usize) -> Vec<Lifetime> {
     }
     let tower = &plan.towers[tower];
     uses.push((tower.input, 0));
-    uses.extend(tower.outputs.iter().map(|(_, id, _)| (*id, end_of_forward)));
+    uses.extend(tower.outputs.iter().map(|output| (output.buffer, end_of_forward)));
     uses.extend(tower.probabilities.map(|id| (id, now + 1)));
 
     let mut lifetimes = vec![Lifetime { first: usize::MAX, last: 0 }; tower.buffers.len()];

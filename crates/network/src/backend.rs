@@ -40,28 +40,30 @@ pub enum Slot {
 }
 
 /// Images as the loader delivers them, and how the net sees them: crop, mirror, minus the mean, plus colour noise.
-/// Element (y, x, c) of the net's input is
-/// `pixels[n][cy + y][cx + (mirror ? crop-1-x : x)][c] - mean[my + y][mx + (mirror ? crop-1-x : x)][c] + colour[c]`,
-/// where the mean belongs to the unmirrored photo.
+/// Element (y, x, c) of input `n` of the net is
+/// `pixels[i][cy + y][cx + (mirror ? crop-1-x : x)][c] - mean[my + y][mx + (mirror ? crop-1-x : x)][c] + colour[c]`,
+/// where `i` is the image of view `n` and the mean belongs to the unmirrored photo.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
-    /// `batch x side x side x 3`, u8 RGB: whole images or crops.
+    /// `images x side x side x 3`, u8 RGB: whole images or crops, each once; at most as many as there are views.
     pub pixels: &'a [u8],
     /// Side of the images in `pixels`.
     pub side: usize,
-    /// One for each image.
+    /// One for each input of the net: `batch`.
     pub views: &'a [View],
     /// `mean_side x mean_side x 3`.
     pub mean: &'a [f32],
     /// Side of the mean image.
     pub mean_side: usize,
-    /// True classes; empty at test. One for each image.
+    /// True classes; empty at test. One for each view.
     pub labels: &'a [u32],
 }
 
-/// How one image of a batch is seen. All offsets are (row, column).
+/// One input of the net: which image of a batch, and how it is seen. All offsets are (row, column).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct View {
+    /// Number of the image in `pixels`.
+    pub image: u32,
     /// Corner of the crop in the image of `pixels`.
     pub crop: [u16; 2],
     /// Corner of the crop in the mean image (differs from `crop` when `pixels` holds crops already).

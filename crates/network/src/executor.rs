@@ -118,11 +118,21 @@ pub trait Execution: Send {
     /// Those of [`Executor::load`]; the backend's.
     fn forward(&mut self, input: &Input, pass: &Pass) -> Result<()>;
 
+    /// Appends the probabilities of the last forward pass, `images x classes`, to `out`.
+    ///
+    /// # Errors
+    /// The backend's.
+    fn append_probabilities(&self, out: &mut Vec<f32>) -> Result<()>;
+
     /// Probabilities of the last forward pass, `images x classes`.
     ///
     /// # Errors
     /// The backend's.
-    fn probabilities(&self) -> Result<Vec<f32>>;
+    fn probabilities(&self) -> Result<Vec<f32>> {
+        let mut rows = Vec::new();
+        self.append_probabilities(&mut rows)?;
+        Ok(rows)
+    }
 
     /// Begins a training step; the input is no longer needed when this returns. Each is followed by an
     /// [`Execution::end_step`], but [`Execution::steps_ahead`] more may begin before it.
@@ -143,12 +153,12 @@ pub trait Execution: Send {
     /// Memory of the host from which batches are brought fastest.
     fn host_memory(&self) -> NewMemory;
 
-    /// A kept output (see [`crate::TowerPlan::outputs`]) of the last forward pass: one `images x elements` for each tower.
-    /// Valid until the next backward or forward pass.
+    /// A kept output (see [`crate::TowerPlan::outputs`]) of the last forward pass, `images x positions x maps`: at each position
+    /// the maps of tower 0, then those of tower 1. Valid until the next backward or forward pass.
     ///
     /// # Errors
-    /// `INTERNAL` where the plan keeps no output of that name; the backend's.
-    fn output(&self, name: &str) -> Result<Vec<Vec<f32>>>;
+    /// `INTERNAL` where the plan keeps no output of that layer; the backend's.
+    fn output(&self, layer: &str) -> Result<Vec<f32>>;
 
     /// A parameter's tensor in file order.
     ///
@@ -192,8 +202,10 @@ impl<B: Backend> Execution for Executor<B> {
         self.forward_loaded(pass)
     }
 
-    fn probabilities(&self) -> Result<Vec<f32>> {
-        self.read(0, probabilities(&self.plan)?, self.plan.classes)
+    fn append_probabilities(&self, out: &mut Vec<f32>) -> Result<()> {
+        let begin = out.len();
+        out.resize(begin + self.images * self.plan.classes, 0.0);
+        self.backend.read_buffer(&self.towers[0], probabilities(&self.plan)?, &mut out[begin..])
     }
 
     fn begin_step(&mut self, input: &Input, pass: &Pass, rule: &UpdateRule) -> Result<()> {
@@ -219,17 +231,17 @@ impl<B: Backend> Execution for Executor<B> {
         usize::from(B::QUEUES)
     }
 
-    fn output(&self, name: &str) -> Result<Vec<Vec<f32>>> {
-        (0..self.towers.len())
-            .map(|tower| {
-                let outputs = &self.plan.towers[tower].outputs;
-                let (_, buffer, elements) = outputs
-                    .iter()
-                    .find(|(kept, ..)| kept == name)
-                    .ok_or_else(|| Error::new(INTERNAL, format!("the plan keeps no output of {name}")))?;
-                self.read(tower, *buffer, *elements)
-            })
-            .collect()
+    fn output(&self, layer: &str) -> Result<Vec<f32>> {
+        let mut towers = Vec::with_capacity(self.towers.len());
+        for (tower, plan) in self.plan.towers.iter().enumerate() {
+            let Some(output) = plan.outputs.iter().find(|output| output.layer == layer) else { continue };
+            towers.push((self.read(tower, output.buffer, output.positions * output.maps)?, output.maps));
+        }
+        match towers.pop() {
+            None => Err(Error::new(INTERNAL, format!("the plan keeps no output of {layer}"))),
+            Some((only, _)) if towers.is_empty() => Ok(only),
+            Some(last) => Ok(side_by_side(towers.into_iter().chain([last]).collect())),
+        }
     }
 
     fn read_parameter(&self, tower: usize, id: ParamId, slot: Slot) -> Result<Vec<f32>> {
@@ -246,6 +258,19 @@ impl<B: Backend> Execution for Executor<B> {
         }
         self.backend.write_parameter(&mut self.towers[tower], id, slot, &parameter.to_memory_order(data))
     }
+}
+
+/// Joins the maps of towers, each its values and how many maps it has, position by position.
+fn side_by_side(towers: Vec<(Vec<f32>, usize)>) -> Vec<f32> {
+    let mut joined = Vec::with_capacity(towers.iter().map(|(values, _)| values.len()).sum());
+    let mut rows: Vec<_> = towers.iter().map(|(values, maps)| values.chunks_exact(*maps)).collect();
+    while let Some(first) = rows[0].next() {
+        joined.extend_from_slice(first);
+        for row in rows[1..].iter_mut().filter_map(Iterator::next) {
+            joined.extend_from_slice(row);
+        }
+    }
+    joined
 }
 
 fn probabilities(plan: &Plan) -> Result<BufferId> {

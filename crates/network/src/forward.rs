@@ -7,7 +7,7 @@
 use crate::draft::{append, meet};
 use crate::shapes::{LayerShape, image, shapes};
 use crate::{
-    Activation, BufferId, Exchange, Layer, Net, Norm, Op, ParamId, Parameter, Plan, PoolKind, Reads,
+    Activation, BufferId, Exchange, Layer, Net, Norm, Op, Output, ParamId, Parameter, Plan, PoolKind, Reads,
     TowerPlan,
 };
 use ilsvrc_diagnostics::Result;
@@ -117,7 +117,12 @@ impl<'a> Forward<'a> {
             return;
         }
         for (tower, own) in self.plan.towers.iter_mut().zip(&self.own) {
-            tower.outputs.extend(own.map(|buffer| (name.to_string(), buffer, shape.input.elements())));
+            tower.outputs.extend(own.map(|buffer| Output {
+                layer: name.to_string(),
+                buffer,
+                positions: shape.input.positions(),
+                maps: shape.input.maps,
+            }));
         }
     }
 

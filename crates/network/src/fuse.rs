@@ -65,7 +65,7 @@ fn fusible_norm(plan: &Plan, tower: usize) -> Option<BufferId> {
 
 /// Whether anything but one LRN, one pool and its gradient touches the buffer.
 fn read_elsewhere(plan: &Plan, tower: usize, buffer: BufferId) -> bool {
-    let kept = plan.towers[tower].outputs.iter().any(|(_, output, _)| *output == buffer);
+    let kept = plan.towers[tower].outputs.iter().any(|output| output.buffer == buffer);
     kept || plan.forward.iter().chain(&plan.backward).any(|stage| match stage {
         Stage::Compute(ops) => ops[tower].iter().any(|op| {
             !matches!(op, Op::Lrn { .. } | Op::Pool { .. } | Op::PoolGradient { .. })
@@ -134,7 +134,7 @@ fn drop_unused(plan: &mut Plan, tower: usize) {
     let mut keep = used.iter();
     plan_tower.buffers.retain(|_| *keep.next().expect("as many marks as buffers"));
 
-    let outputs = plan_tower.outputs.iter_mut().map(|(_, id, _)| id);
+    let outputs = plan_tower.outputs.iter_mut().map(|output| &mut output.buffer);
     let ends = [&mut plan_tower.input].into_iter().chain(plan_tower.probabilities.as_mut()).chain(outputs);
     let stages = plan.forward.iter_mut().chain(&mut plan.backward);
     for id in ends.chain(stages.flat_map(|stage| stage.operands_mut(tower).into_iter().map(|(id, _)| id))) {

@@ -21,9 +21,13 @@ impl Input<'_> {
         if !self.labels.is_empty() && self.labels.len() != pass.batch {
             return wrong("labels", self.labels.len(), pass.batch);
         }
-        let expected = pass.batch * self.side * self.side * 3;
-        if self.pixels.len() != expected {
-            return wrong("bytes of pixels", self.pixels.len(), expected);
+        let image = self.side * self.side * 3;
+        let images = self.pixels.len().checked_div(image).unwrap_or(0);
+        if images == 0 || images > pass.batch || images * image != self.pixels.len() {
+            return wrong("bytes of pixels", self.pixels.len(), pass.batch * image);
+        }
+        if let Some(view) = self.views.iter().find(|view| view.image as usize >= images) {
+            return Err(Error::new(INTERNAL, format!("a view of image {} of {images}", view.image)));
         }
         let expected = self.mean_side * self.mean_side * 3;
         if self.mean.len() != expected {

@@ -42,9 +42,22 @@ pub struct TowerPlan {
     pub input: BufferId,
     /// Probabilities, on the tower that has them (tower 0).
     pub probabilities: Option<BufferId>,
-    /// Outputs of layers that users ask for by name: (layer name, buffer, elements). Always the last hidden dense
-    /// layer's (features); kept alive to the end of the forward pass.
-    pub outputs: Vec<(String, BufferId, usize)>,
+    /// What the first and the last dense layer read of this tower: the last maps and the features. Kept alive to the end of
+    /// the forward pass.
+    pub outputs: Vec<Output>,
+}
+
+/// An output of a tower that users ask for by name: `positions x maps` values an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The layer with parameters that made it, as `conv5` or `fc7`; activation, pooling and dropout behind it included.
+    pub layer: String,
+    /// Where it is.
+    pub buffer: BufferId,
+    /// Positions of a map; 1 behind a dense layer.
+    pub positions: usize,
+    /// Maps or units of this tower.
+    pub maps: usize,
 }
 
 /// A buffer: `batch x elements` f32 at `offset` of the arena. Buffers with disjoint lifetimes may overlap.

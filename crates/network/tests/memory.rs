@@ -1,7 +1,7 @@
 //! The memory planner against a plain model of an arena: whoever writes a buffer destroys what overlaps it, and whoever
 //! reads one must find it as it was written.
 
-use ilsvrc_network::{BufferId, Net, Plan, Stage, Use, examples};
+use ilsvrc_network::{BufferId, Net, Output, Plan, Stage, Use, examples};
 
 /// Which buffers still hold what was written to them.
 struct Arena<'a> {
@@ -68,7 +68,7 @@ fn check(net: &Net, batch: usize, use_: Use, fusion: bool) {
                 }
             }
             if std::ptr::eq(stages, &plan.forward) {
-                for (_, id, _) in &plan.towers[tower].outputs {
+                for Output { buffer: id, .. } in &plan.towers[tower].outputs {
                     arena.read(*id, "the user, after the forward pass,");
                 }
             }

@@ -192,6 +192,22 @@ pub fn generate_builtin(options: String, emit: Emit) -> napi::Result<Job> {
     })
 }
 
+/// What is known of images of a data set, and where they lie: options `{dataset, split, numbers}`, a list of the images'
+/// `ImageRow`.
+#[napi(ts_args_type = "options: string, emit: (event: Event) => void")]
+pub fn image_rows(options: String, emit: Emit) -> napi::Result<Job> {
+    #[derive(Deserialize)]
+    struct Options {
+        dataset: PathBuf,
+        split: String,
+        numbers: Option<Vec<u64>>,
+    }
+    start(emit, move |_| {
+        let Options { dataset, split, numbers } = parse(&options)?;
+        Outcome::json(&ilsvrc_images::image_rows(&dataset, &split, numbers.as_deref())?)
+    })
+}
+
 /// The metadata of a model file, an object of strings.
 #[napi(ts_args_type = "path: string, emit: (event: Event) => void")]
 pub fn read_model_metadata(path: String, emit: Emit) -> napi::Result<Job> {

@@ -6,6 +6,7 @@ pub mod data;
 pub mod interchange;
 pub mod job;
 pub mod session;
+pub mod store;
 
 use ilsvrc_diagnostics::{Error, NET_INVALID, Result};
 use ilsvrc_engine::{Machine, memory};

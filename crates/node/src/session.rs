@@ -3,13 +3,14 @@
 use crate::job::{Context, Emit, Job, Outcome, parse, start};
 use crate::parse_net;
 use ilsvrc_diagnostics::{Error, INTERNAL, Result};
-use ilsvrc_engine::{Options, Session};
+use ilsvrc_engine::{Options, Session, WalkRequest};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// Holds a session once [`NativeSession::open`] is done.
 #[napi]
@@ -64,6 +65,46 @@ impl NativeSession {
         })
     }
 
+    /// Features of a split: `WalkRequest` to `{images, views, elements, seconds}`, with data `images x views x elements` and
+    /// labels.
+    #[napi(ts_args_type = "request: string, emit: (event: Event) => void")]
+    pub fn features(&self, request: String, emit: Emit) -> napi::Result<Job> {
+        self.start(emit, move |session, context| {
+            let request: WalkRequest = parse(&request)?;
+            let elements = session.elements(request.layer.as_deref())?;
+            let begin = Instant::now();
+            let (mut features, mut labels, mut views) = (Vec::new(), Vec::new(), 0);
+            session.walk(&request, &context.cancel, &mut |rows, progress| {
+                // At once: growing by doubling would hold all of it twice.
+                features.reserve(if features.is_empty() {
+                    progress.total * rows.views * elements
+                } else {
+                    0
+                });
+                features.extend_from_slice(rows.features);
+                labels.extend_from_slice(rows.labels);
+                views = rows.views;
+                context.progress(&progress);
+                Ok(())
+            })?;
+            let seconds = begin.elapsed().as_secs_f64();
+            let report =
+                json!({ "images": labels.len(), "views": views, "elements": elements, "seconds": seconds });
+            Ok(Outcome::json(&report)?.data(features).labels(labels))
+        })
+    }
+
+    /// Features of photos: `EmbedRequest` to `Embedded`, with data `photos x views x elements`.
+    #[napi(ts_args_type = "files: Uint8Array[], request: string, emit: (event: Event) => void")]
+    pub fn embed(&self, files: Vec<Uint8Array>, request: String, emit: Emit) -> napi::Result<Job> {
+        let files: Vec<Vec<u8>> = files.iter().map(|file| file.to_vec()).collect();
+        self.start(emit, move |session, _| {
+            let mut embedded = session.embed(&files, &parse(&request)?)?;
+            let features = std::mem::take(&mut embedded.features);
+            Ok(Outcome::json(&embedded)?.data(features))
+        })
+    }
+
     /// Probabilities of JPEG files: `ClassifyRequest`, data `files x classes`.
     #[napi(ts_args_type = "files: Uint8Array[], request: string, emit: (event: Event) => void")]
     pub fn classify(&self, files: Vec<Uint8Array>, request: String, emit: Emit) -> napi::Result<Job> {
@@ -113,7 +154,7 @@ impl NativeSession {
         })
     }
 
-    fn start(
+    pub(crate) fn start(
         &self,
         emit: Emit,
         work: impl FnOnce(&mut Session, &Context) -> Result<Outcome> + Send + 'static,

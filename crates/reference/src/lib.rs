@@ -28,13 +28,12 @@ impl Backend for ReferenceBackend {
     fn load(&self, towers: &mut [ReferenceTower], net: &Net, input: &Input) -> Result<()> {
         let crop = net.crop;
         let mut seen = Vec::with_capacity(input.views.len() * crop * crop * 3);
-        for (image, view) in input.views.iter().enumerate() {
+        for view in input.views {
             for y in 0..crop {
                 for x in 0..crop {
                     let x = if view.mirror { crop - 1 - x } else { x };
-                    let pixel = (image * input.side + usize::from(view.crop[0]) + y) * input.side
-                        + usize::from(view.crop[1])
-                        + x;
+                    let row = view.image as usize * input.side + usize::from(view.crop[0]) + y;
+                    let pixel = row * input.side + usize::from(view.crop[1]) + x;
                     let mean =
                         (usize::from(view.mean[0]) + y) * input.mean_side + usize::from(view.mean[1]) + x;
                     for channel in 0..3 {

@@ -35,7 +35,13 @@ impl Probe {
         let views = (0..images)
             .map(|i| {
                 let corner = [slack, slack / 2];
-                View { crop: corner, mean: corner, mirror: i % 2 == 1, colour: [0.5, -0.25, 1.0] }
+                View {
+                    image: i as u32,
+                    crop: corner,
+                    mean: corner,
+                    mirror: i % 2 == 1,
+                    colour: [0.5, -0.25, 1.0],
+                }
             })
             .collect();
         let pass = Pass { batch: images, mode: Mode::Train { seed: PASS_SEED, step: 2 } };

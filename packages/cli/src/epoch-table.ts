@@ -1,6 +1,6 @@
 /** What `train` shows: a row an epoch on stdout, and one redrawn line on stderr between them. */
 
-import { formatBytes, formatCount, formatDuration, formatPercent } from '@ilsvrc/terminal';
+import { formatBytes, formatCount, formatCurve, formatDuration, formatPercent } from '@ilsvrc/terminal';
 import type { EndEvent, EpochEvent, StartEvent, StepEvent, TrainEvent } from '@ilsvrc/trainer';
 import { describeLayout, describeNotice } from './layout.ts';
 import type { Output } from './output.ts';
@@ -21,6 +21,7 @@ const columns = [
 export class EpochTable {
   readonly #output: Output;
   #start: StartEvent | undefined;
+  readonly #epochs: EpochEvent[] = [];
   #progress: ReturnType<Output['progress']> | undefined;
 
   constructor(output: Output) {
@@ -85,9 +86,28 @@ export class EpochTable {
     this.#output.data(
       `${errors} on the validation images (centre view), after ${formatDuration(seconds)}: ${model}`,
     );
+    if (this.#epochs.length > 1) this.#curves();
+  }
+
+  /** How loss and error fell, a line each. */
+  #curves(): void {
+    const curve = (name: string, value: (epoch: EpochEvent) => number, format: (value: number) => string) => {
+      const values = this.#epochs.map(value);
+      const ends = [values[0] ?? 0, values.at(-1) ?? 0].map(format).join(' to ');
+      this.#output.say(`  ${name.padEnd(11)}${formatCurve(values, 30)}  ${ends}`);
+    };
+    const loss = (value: number) => value.toFixed(3);
+    curve('train loss', (epoch) => epoch.loss, loss);
+    curve('val loss', ({ val_loss }) => val_loss, loss);
+    curve(
+      'top-1 err',
+      ({ top1_error }) => top1_error,
+      (value) => formatPercent(value),
+    );
   }
 
   #row(event: EpochEvent): void {
+    this.#epochs.push(event);
     const cells = [
       String(event.epoch),
       event.loss.toFixed(4),

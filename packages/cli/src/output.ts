@@ -10,6 +10,9 @@ import {
   formatError,
   formatTable,
   hasColour,
+  type ImageChoice,
+  type ImageProtocol,
+  imageProtocol,
   type Paint,
   painter,
   startProgress,
@@ -49,6 +52,10 @@ export class Output {
     return this.#options.json ?? false;
   }
 
+  get isVerbose(): boolean {
+    return this.#options.verbose ?? false;
+  }
+
   /** A line of the result. */
   data(text: string): void {
     if (!this.isJson) this.#write(`${text}\n`);
@@ -56,6 +63,23 @@ export class Output {
 
   bold(text: string): string {
     return this.#paint('bold', text);
+  }
+
+  /** How pictures go to stdout; `undefined` where they do not. */
+  imageProtocol(choice: ImageChoice): ImageProtocol | undefined {
+    const { json, color, copy } = this.#options;
+    // Escape codes are nothing to copy.
+    return json || copy || color === 'never' ? undefined : imageProtocol(process.stdout, choice);
+  }
+
+  /** Columns of the terminal; 80 where stdout is none. */
+  get columns(): number {
+    return process.stdout.columns || 80;
+  }
+
+  /** Text of the result as it is, newlines included. */
+  raw(text: string): void {
+    if (!this.isJson) this.#write(text);
   }
 
   /** A table of the result, with an empty line after it. The first column and long texts stand left, numbers right. */
@@ -77,6 +101,16 @@ export class Output {
   /** A line of JSON lines. */
   line(value: object): void {
     this.#write(`${JSON.stringify(value)}\n`);
+  }
+
+  /** Columns that a line of the result may take: those of the terminal, 80 in a pipe. */
+  get width(): number {
+    return process.stdout.columns || 80;
+  }
+
+  /** What makes a result doubtful. Those who want errors only are told too. */
+  warn(text: string): void {
+    process.stderr.write(`${this.#paintMessage('yellow', 'warning')}: ${text}\n`);
   }
 
   /** A message: what is being done, what has changed. */

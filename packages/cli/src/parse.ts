@@ -30,6 +30,15 @@ export function real(option: string, low: number, high: number, included = false
   };
 }
 
+/** Numbers with commas between them. */
+export function numbers(option: string): (text: string) => number[] {
+  return (text) => {
+    const values = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+    if (values.every(Number.isFinite)) return values;
+    throw badValue(option, text, 'numbers with commas between them');
+  };
+}
+
 /** One of some words. */
 export function oneOf<const Word extends string>(
   option: string,

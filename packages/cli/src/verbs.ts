@@ -37,10 +37,22 @@ export const verbs: readonly VerbEntry[] = [
     load: () => import('./commands/predict.ts'),
   },
   {
+    name: 'retrieve',
+    operands: 'MODEL [IMAGE…]',
+    summary: 'the nearest training images, by what the net makes of them',
+    load: () => import('./commands/retrieve.ts'),
+  },
+  {
     name: 'filters',
     operands: '[MODEL]',
     summary: 'the first layer as a picture',
     load: () => import('./commands/filters.ts'),
+  },
+  {
+    name: 'report',
+    operands: '[RUN]',
+    summary: 'a page about a run: curves, photos, classes, mistakes',
+    load: () => import('./commands/report.ts'),
   },
   {
     name: 'summary',

@@ -11,11 +11,13 @@ const version = 2;
 
 const manifestSchema = v.object({
   version: v.literal(version),
+  /** SHA-256 of the manifest, and by the hashes that it holds of all files. */
+  checksum: v.string(),
   name: v.string(),
   /** Side of the square images, px. */
   size: count,
-  /** Class `i` is label `i`. */
-  classes: v.array(v.object({ wnid: v.string(), name: v.string() })),
+  /** Class `i` is label `i`; `devkit_id` numbers it in submissions, where the photos came with one. */
+  classes: v.array(v.object({ wnid: v.string(), name: v.string(), devkit_id: v.optional(count) })),
   splits: v.array(v.object({ name: v.string(), images: count })),
   /** Everything that shaped the pixels; models carry it on. */
   preprocessing: v.record(v.string(), v.unknown()),

@@ -9,6 +9,7 @@ import { watchOthers } from './others.ts';
 export const benches = {
   prep: 'photos to shards, and its stages alone',
   load: 'crops for training from shards, and decoding alone',
+  search: 'nearest neighbours among vectors on the disk',
 } as const;
 
 /** A name in the table. */

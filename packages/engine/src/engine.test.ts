@@ -2,21 +2,26 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   checkDataset,
   devices,
   estimate,
   generateBuiltin,
+  type ImageRow,
+  imageRows,
   type Net,
   type PrepEvent,
   type PrepRequest,
   prep,
+  readJpegs,
   readModelMetadata,
   Session,
   type SessionOptions,
   summarize,
   type TrainRequest,
+  viewsOf,
 } from './index.ts';
 import { loadError } from './native.ts';
 
@@ -132,6 +137,35 @@ test('a model is trained, saved, and evaluates and classifies alike when loaded'
   const { shape, data } = await loaded.parameter('tower1.conv2.weight');
   expect(shape).toEqual([32, 32, 5, 5]);
   expect(data).toHaveLength(32 * 32 * 5 * 5);
+});
+
+test('features are of each image and view, and rows say where images lie', async () => {
+  const session = await Session.open({ ...options, use: 'inference' });
+  const request = { dataset, split: 'val', layer: 'conv2' } as const;
+  const one = await session.features({ ...request, views: 1 });
+  const ten = await session.features({ ...request, views: 10 });
+  const { elements, labels } = one;
+  expect(ten).toMatchObject({ images: one.images, views: 10, elements });
+  expect(one.data).toHaveLength(one.images * elements);
+  const centre = viewsOf(net, 10).findIndex((view) => isDeepStrictEqual(view, viewsOf(net, 1)[0]));
+  for (let image = 0; image < one.images; image++) {
+    const start = (image * 10 + centre) * elements;
+    expect(ten.data.subarray(start, start + elements)).toEqual(
+      one.data.subarray(image * elements, (image + 1) * elements),
+    );
+  }
+  await expect(session.features({ ...request, views: 1, layer: 'fc9' })).rejects.toMatchObject({
+    code: 'E0411',
+  });
+
+  const rows = await imageRows({ dataset, split: 'val', numbers: null });
+  expect(rows.map((row) => row.class)).toEqual([...labels]);
+  const two = await imageRows({ dataset, split: 'val', numbers: [2, 0] });
+  expect(two).toEqual([rows[2], rows[0]]);
+  for (const jpeg of await readJpegs(dataset, two)) expect([...jpeg.subarray(0, 2)]).toEqual([0xff, 0xd8]);
+  await expect(readJpegs(dataset, [{ ...two[0], offset: 2 ** 40 } as ImageRow])).rejects.toMatchObject({
+    code: 'E0203',
+  });
 });
 
 test('an aborted training ends after the step under way, and says so', async () => {

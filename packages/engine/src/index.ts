@@ -3,8 +3,18 @@
 export * from './bench.ts';
 export * from './data.ts';
 export * from './devices.ts';
+export * from './images.ts';
 export * from './interchange.ts';
 export type { JobOptions } from './jobs.ts';
 export type { Layer, LayerSummary, Learning, Net, Summary } from './net.ts';
 export { watchOthers } from './others.ts';
 export * from './session.ts';
+export {
+  type IndexRequest,
+  type Nearest,
+  type Neighbour,
+  Store,
+  type StoredImage,
+  type StoreMeta,
+  type StoreOrigin,
+} from './store.ts';

@@ -1,7 +1,7 @@
 /** Loads the addon, or says how to get it. */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 
-export type { Event, Job, NativeSession } from '../native/index.js';
+export type { Event, Job, NativeSession, NativeStore } from '../native/index.js';
 
 /** The addon, loaded with this module. */
 export const native = await import('../native/index.js').catch((cause: unknown) => {

@@ -2,6 +2,15 @@
 import { type JobOptions, type Outcome, run } from './jobs.ts';
 import { type Event, type NativeSession, native } from './native.ts';
 import type { Net } from './net.ts';
+import {
+  type IndexRequest,
+  index,
+  type Nearest,
+  nearest,
+  type Store,
+  type StoreMeta,
+  type StoreOrigin,
+} from './store.ts';
 
 /** How numbers are multiplied on a GPU; sums are f32 always, and a CPU computes in f32. */
 export type Precision = 'bf16' | 'tf32' | 'f32';
@@ -147,6 +156,46 @@ export interface EvaluateReport {
   seconds: number;
 }
 
+/** Which features of a split, and in which views. */
+export interface FeaturesRequest extends EvaluateRequest {
+  /**
+   * The layer that makes them: of `alexnet` `fc7` (behind its ReLU, scaled as dropout is at test) or `conv5` (behind its pool; at
+   * each position the maps of tower 0, then those of tower 1). E0411 names what a net keeps.
+   */
+  layer: string;
+}
+
+/** Features of a split. */
+export interface FeaturesReport {
+  images: number;
+  views: number;
+  /** Values an image and view. */
+  elements: number;
+  /** `images x views x elements`, in the split's order. */
+  data: Float32Array;
+  /** The class of each image in the data set. */
+  labels: Uint32Array;
+  seconds: number;
+}
+
+/** Features of photos. */
+export interface Embedded {
+  /** Values a photo and view. */
+  elements: number;
+  /** `photos x views x elements`. */
+  data: Float32Array;
+  photos: PlacedPhoto[];
+}
+
+/** A photo, and where it is in its square: `(place in the photo - offset) * scale`, x first, in pixels. */
+export interface PlacedPhoto {
+  /** After it was turned, as the model's images were. */
+  width: number;
+  height: number;
+  offset: [x: number, y: number];
+  scale: [x: number, y: number];
+}
+
 /** A parameter's values; weights in the order output, input, row, column. */
 export interface ParameterValues {
   shape: number[];
@@ -199,6 +248,47 @@ export class Session {
   /** Probabilities of JPEG files of any size, `files x classes`; needs a model loaded. */
   async classify(files: Uint8Array[], request: { views: 1 | 10 }): Promise<Float32Array> {
     return (await run((emit) => this.#native.classify(files, JSON.stringify(request), emit))).data;
+  }
+
+  /** Features of a split; its classes need not be the model's. */
+  async features(
+    request: FeaturesRequest,
+    options: JobOptions<{ done: number; total: number }> = {},
+  ): Promise<FeaturesReport> {
+    const start = (emit: (event: Event) => void) => this.#native.features(JSON.stringify(request), emit);
+    const { payload, data, labels }: Outcome<Omit<FeaturesReport, 'data' | 'labels'>> = await run(
+      start,
+      options,
+    );
+    return { ...payload, data, labels };
+  }
+
+  /** Features of photos of any size, in each view; needs a model loaded. */
+  async embed(files: Uint8Array[], request: { views: 1 | 10; layer: string }): Promise<Embedded> {
+    const { payload, data }: Outcome<Omit<Embedded, 'data'>> = await run((emit) =>
+      this.#native.embed(files, JSON.stringify(request), emit),
+    );
+    return { ...payload, data };
+  }
+
+  /**
+   * Writes the features of a split into a store, batch by batch; a store that is there is replaced when the new one is whole.
+   * E0705 where features are not finite or there are too few for the components, E0709 while another process writes there.
+   */
+  index(
+    request: IndexRequest,
+    options: JobOptions<{ done: number; total: number }> = {},
+  ): Promise<StoreMeta & { seconds: number }> {
+    return index(this.#native, request, options);
+  }
+
+  /** The nearest rows of a store for each image of a split, in the split's order; features do not leave the engine. */
+  nearest(
+    store: Store,
+    request: { walk: StoreOrigin['walk']; k: number },
+    options: JobOptions<{ done: number; total: number }> = {},
+  ): Promise<Nearest> {
+    return nearest(this.#native, store, request, options);
   }
 
   /** Writes weights, mean image and metadata; whole or not at all. */

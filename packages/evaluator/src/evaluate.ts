@@ -1,72 +1,46 @@
-/** Evaluates models on a split, one after the other, and averages what they say. */
+/** Shows a split to models, one after the other. */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { type Layout, type Machine, Session } from '@ilsvrc/engine';
-import { average } from './average.ts';
-import { wilson } from './interval.ts';
+import { imageRows, type Layout, type Machine, Session } from '@ilsvrc/engine';
 import { type ClassName, expectSameClasses, type ModelInfo, readModel } from './model.ts';
-import { logLoss, type Scores, topKError } from './top-k.ts';
+import { expectNumbers, type Member, type Outputs } from './outputs.ts';
+import { differences } from './preprocessing.ts';
 
 /** What to evaluate, and how. */
 export interface EvaluateOptions extends Machine {
-  /** Model files; the probabilities of several are averaged. */
+  /** Model files. */
   models: string[];
-  dataset: { path: string; classes: ClassName[] };
+  /** A prepared data set: its folder, and what its manifest says. */
+  dataset: {
+    path: string;
+    checksum: string;
+    classes: ClassName[];
+    splits: { name: string; images: number }[];
+    preprocessing: Record<string, unknown>;
+  };
   split: string;
   views: 1 | 10;
   /** Views in a pass. */
   batch: number;
   signal?: AbortSignal | undefined;
+  /** Hears of each model before the first pass of any. */
+  onModel?: ((model: Member) => void) | undefined;
   /** Hears where each model's towers live, before its first pass. */
   onOpen?: ((layout: Layout, model: number) => void) | undefined;
   /** `done` and `total` count images of one model. */
   onProgress?: ((progress: { model: number; done: number; total: number }) => void) | undefined;
 }
 
-/** Error rates as fractions, with the 95 % interval of each. */
-export interface Rates {
-  images: number;
-  classes: number;
-  top1_error: number;
-  top1_interval: [low: number, high: number];
-  /** With fewer than five classes, the error of all of them: 0. */
-  top5_error: number;
-  top5_interval: [low: number, high: number];
-  /** Mean cross-entropy in nats. */
-  log_loss: number;
-}
-
-/** What an evaluation found. */
-export interface Evaluation extends Rates {
-  /** Images a second through all models, the reading included. */
-  images_per_second: number;
-  seconds: number;
-  models: ModelInfo[];
-  scores: Scores;
-}
-
-/** Error rates of scores. */
-export function rate(scores: Scores): Rates {
-  const images = scores.labels.length;
-  const top1 = topKError(scores, 1);
-  const top5 = topKError(scores, 5);
-  return {
-    images,
-    classes: scores.classes,
-    top1_error: top1,
-    top1_interval: wilson(top1, images),
-    top5_error: top5,
-    top5_interval: wilson(top5, images),
-    log_loss: logLoss(scores),
-  };
-}
-
 /** Runs every model over the split. Files and classes are checked before the first pass. */
-export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
+export async function evaluate(options: EvaluateOptions): Promise<Outputs> {
+  const { dataset, split, views, signal } = options;
   const models = await Promise.all(options.models.map(readModel));
-  for (const model of models) expectSameClasses(model, options.dataset);
-  const { signal, onOpen, onProgress } = options;
-  const all: Float32Array[] = [];
-  let labels: Uint32Array | undefined;
+  if (models.length === 0) throw new IlsvrcError('E0104', 'no model to evaluate');
+  for (const model of models) expectSameClasses(model, dataset);
+  const members = models.map((model) => toMember(model, options));
+  for (const member of members) options.onModel?.(member);
+  const images = await imageRows({ dataset: dataset.path, split, numbers: null });
+  const labels = Uint32Array.from(images, (image) => image.class);
+  const probabilities: Float32Array[] = [];
   let seconds = 0;
   for (const [number, { path, net }] of models.entries()) {
     const session = await Session.open({
@@ -78,17 +52,49 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       precision: options.precision,
       use: 'inference',
     });
-    onOpen?.(session.layout, number);
+    options.onOpen?.(session.layout, number);
     await session.loadModel(path);
     const report = await session.evaluate(
-      { dataset: options.dataset.path, split: options.split, views: options.views },
-      { signal, onProgress: (progress) => onProgress?.({ model: number, ...progress }) },
+      { dataset: dataset.path, split, views },
+      { signal, onProgress: (progress) => options.onProgress?.({ model: number, ...progress }) },
     );
-    all.push(report.probabilities);
-    labels ??= report.labels;
+    expectSameLabels(report.labels, labels);
+    expectNumbers(path, report.probabilities, dataset.classes.length);
+    probabilities.push(report.probabilities);
     seconds += report.seconds;
   }
-  if (labels === undefined) throw new IlsvrcError('E0104', 'no model to evaluate');
-  const scores = { probabilities: average(all), labels, classes: options.dataset.classes.length };
-  return { ...rate(scores), images_per_second: labels.length / seconds, seconds, models, scores };
+  const subject = {
+    data: dataset.path,
+    checksum: dataset.checksum,
+    split,
+    expected: dataset.splits.find(({ name }) => name === split)?.images ?? 0,
+    classes: dataset.classes,
+    preprocessing: dataset.preprocessing,
+    labels,
+    numbers: Uint32Array.from(images, ({ number }) => number),
+    keys: images.map(({ key }) => key),
+    paths: images.map(({ path }) => path),
+  };
+  return { subject, members, probabilities, seconds };
+}
+
+function toMember({ path, checksum, net, preprocessing }: ModelInfo, options: EvaluateOptions): Member {
+  const { dataset, views } = options;
+  return {
+    path,
+    checksum,
+    net: net.name,
+    views,
+    preprocessing,
+    differences: differences(preprocessing, dataset.preprocessing),
+  };
+}
+
+/** The list of images and the passes come from two readings of one folder, which may change in between. */
+function expectSameLabels(seen: Uint32Array, listed: Uint32Array): void {
+  if (seen.length === listed.length && seen.every((label, image) => label === listed[image])) return;
+  throw new IlsvrcError('E0509', 'the data set changed while it was evaluated', {
+    info: `${listed.length} images were listed, ${seen.length} seen, or in another order`,
+    hint: 'run the command again when nothing writes to the data set',
+  });
 }

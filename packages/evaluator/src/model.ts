@@ -6,11 +6,15 @@ import { type Net, readModelMetadata } from '@ilsvrc/engine';
 export interface ClassName {
   wnid: string;
   name: string;
+  /** `ILSVRC2012_ID` of the devkit, where the photos came with one. */
+  devkit_id?: number | undefined;
 }
 
 /** The part of a model's metadata that evaluation and prediction need. */
 export interface ModelInfo {
   path: string;
+  /** SHA-256 of the file, as it says itself; verified when the weights are loaded. */
+  checksum: string;
   net: Net;
   classes: ClassName[];
   /** How its images were prepared, as the data set's manifest says. */
@@ -22,6 +26,7 @@ export async function readModel(path: string): Promise<ModelInfo> {
   const metadata = await readModelMetadata(path);
   return {
     path,
+    checksum: metadata['ilsvrc.checksum'] ?? '',
     net: field<Net>(path, metadata, 'net'),
     classes: field<ClassName[]>(path, metadata, 'classes'),
     preprocessing: field(path, metadata, 'preprocessing'),

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { average } from './average.ts';
 import { wilson } from './interval.ts';
 import { best, logLoss, rankOfTruth, topKError } from './top-k.ts';
 
@@ -37,15 +36,13 @@ test('rank and order of the best', () => {
   const row = Float32Array.from([0.1, 0.6, 0.3]);
   expect(rankOfTruth(row, 2)).toBe(2);
   expect(best(row, 2).map((entry) => entry.class)).toEqual([1, 2]);
+  expect(best(row, 5).map((entry) => entry.class)).toEqual([1, 2, 0]);
+  expect(best(Float32Array.from([0.2, 0.2, 0.4, 0.2]), 3).map((entry) => entry.class)).toEqual([2, 0, 1]);
 });
 
 test('log loss', () => {
   expect(logLoss(scores([[0.5, 0.5], [0.25, 0.75]], [0, 0]))).toBeCloseTo((Math.LN2 + Math.log(4)) / 2, 6); // biome-ignore format: a row an image
   expect(logLoss(scores([[1, 0]], [1]))).toBeCloseTo(149 * Math.LN2, 6);
-});
-
-test('averages are of probabilities', () => {
-  expect([...average([Float32Array.from([0.5, 0.5]), Float32Array.from([1, 0])])]).toEqual([0.75, 0.25]);
 });
 
 test('Wilson interval', () => {

@@ -15,13 +15,13 @@ export interface Scores {
 export function topKError({ probabilities, labels, classes }: Scores, k: number): number {
   let hits = 0;
   for (const [image, label] of labels.entries()) {
-    hits += hit(probabilities.subarray(image * classes, (image + 1) * classes), label, k);
+    hits += topKHit(probabilities.subarray(image * classes, (image + 1) * classes), label, k);
   }
-  return labels.length === 0 ? 0 : 1 - hits / labels.length;
+  return labels.length === 0 ? 0 : Math.max(1 - hits / labels.length, 0);
 }
 
-/** How much of a hit one image is. A score that is not a number never hits. */
-function hit(scores: Float32Array, label: number, k: number): number {
+/** How much of a hit one image is, 0 to 1, given its scores. A score that is not a number never hits. */
+export function topKHit(scores: Float32Array, label: number, k: number): number {
   const { above, equal } = standing(scores, label);
   if (equal === 0) return 0;
   return Math.min(Math.max((k - above) / equal, 0), 1);
@@ -46,9 +46,15 @@ function standing(scores: Float32Array, label: number): { above: number; equal: 
 
 /** The `k` most likely classes, the most likely first; equal ones in the order of classes. */
 export function best(scores: Float32Array, k: number): { class: number; probability: number }[] {
-  return Array.from(scores, (probability, index) => ({ class: index, probability }))
-    .sort((a, b) => b.probability - a.probability)
-    .slice(0, k);
+  const found: { class: number; probability: number }[] = [];
+  for (const [index, probability] of scores.entries()) {
+    if (found.length === k && !(probability > (found[k - 1]?.probability ?? 0))) continue;
+    let place = found.length;
+    while (place > 0 && probability > (found[place - 1]?.probability ?? 0)) place--;
+    found.splice(place, 0, { class: index, probability });
+    if (found.length > k) found.pop();
+  }
+  return found;
 }
 
 /** Mean of `-ln p(true class)`, in nats. A probability of 0 counts as the smallest f32, so that one miss is not infinite. */

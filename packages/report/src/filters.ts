@@ -1,6 +1,6 @@
 /** The first layer as a picture: every kernel in colour, one tower above the other, as in the paper's figure 3. */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { writePng } from './png.ts';
 
 /** A tower's first-layer weights, OIHW. */
@@ -56,12 +56,17 @@ export function drawFilters(towers: Kernels[]): Raster {
   return { width, height, pixels };
 }
 
-/** Writes the picture, enlarged so that single weights are seen. */
-export async function writeFilters(towers: Kernels[], path: string): Promise<void> {
+/** The picture, enlarged so that single weights are seen. */
+export function filterPicture(towers: Kernels[]): Sharp {
   const { width, height, pixels } = drawFilters(towers);
   const scale = Math.max(1, Math.round(visible / (towers[0]?.shape[2] ?? visible)));
   const picture = sharp(pixels, { raw: { width, height, channels: 3 } });
-  await writePng(picture.resize(width * scale, height * scale, { kernel: 'nearest' }), path);
+  return picture.resize(width * scale, height * scale, { kernel: 'nearest' });
+}
+
+/** Writes the picture. */
+export async function writeFilters(towers: Kernels[], path: string): Promise<void> {
+  await writePng(filterPicture(towers), path);
 }
 
 function range(towers: Kernels[]): [low: number, high: number] {

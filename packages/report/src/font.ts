@@ -72,10 +72,12 @@ export interface TextStyle {
   /** Pixels a grid unit; capitals are six units high. */
   scale: number;
   colour: string;
+  /** Width of the strokes in grid units. @default 0.75 */
+  pen?: number;
 }
 
 /** An SVG path of the text. */
-export function text(content: string, { x, y, scale, colour }: TextStyle): string {
+export function text(content: string, { x, y, scale, colour, pen = 0.75 }: TextStyle): string {
   const at = ([px, py]: [number, number], left: number) =>
     `${(x + (left + px) * scale).toFixed(1)} ${(y + (py - 6) * scale).toFixed(1)}`;
   let left = 0;
@@ -88,6 +90,5 @@ export function text(content: string, { x, y, scale, colour }: TextStyle): strin
     }
     left += width(character);
   }
-  const pen = (0.75 * scale).toFixed(2);
-  return `<path d="${path}" fill="none" stroke="${colour}" stroke-width="${pen}" stroke-linecap="round" stroke-linejoin="round"/>`;
+  return `<path d="${path}" fill="none" stroke="${colour}" stroke-width="${(pen * scale).toFixed(2)}" stroke-linecap="round" stroke-linejoin="round"/>`;
 }

@@ -33,3 +33,18 @@ export function formatBar(fraction: number, width: number): string {
   const parts = Math.round(Math.min(Math.max(fraction, 0), 1) * width * 8);
   return '█'.repeat(Math.floor(parts / 8)) + eighths[parts % 8];
 }
+
+const eighthsUp = '▁▂▃▄▅▆▇█';
+
+/** A curve in one line, from its lowest value to its highest; means of neighbours where there are more values than columns. */
+export function formatCurve(values: readonly number[], width: number): string {
+  const columns = Math.min(values.length, width);
+  const means = Array.from({ length: columns }, (_, column) => {
+    const first = Math.floor((column * values.length) / columns);
+    const some = values.slice(first, Math.floor(((column + 1) * values.length) / columns));
+    return some.reduce((sum, value) => sum + value, 0) / some.length;
+  });
+  const [low, high] = [Math.min(...means), Math.max(...means)];
+  const level = (value: number) => (high > low ? Math.round((7 * (value - low)) / (high - low)) : 0);
+  return means.map((value) => (Number.isFinite(value) ? (eighthsUp[level(value)] ?? ' ') : ' ')).join('');
+}

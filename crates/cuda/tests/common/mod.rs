@@ -55,6 +55,7 @@ impl Batch {
         pixels.truncate(bytes);
         let corner = |image: usize| ((image * 7) % (side - crop + 1)) as u16;
         let view = |image: usize| View {
+            image: image as u32,
             crop: [corner(image), corner(image + 1)],
             mean: [corner(image), corner(image + 1)],
             mirror: image % 2 == 1,

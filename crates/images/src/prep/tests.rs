@@ -499,6 +499,9 @@ fn boxes_go_through_resize_and_crop() {
     let shards = contents(&plan.out);
     let text = br#"{"boxes":[[0.0,0.0,32.0,32.0],[-16.0,8.0,16.0,16.0]],"width":128,"height":64}"#;
     assert!(shards.iter().any(|(_, bytes)| bytes.windows(text.len()).any(|window| window == text)));
+    let found = crate::image_rows(&plan.out, "val", None).unwrap();
+    let sources = found.iter().filter_map(|image| Some((&*image.row.path, image.source?)));
+    assert_eq!(sources.collect::<Vec<_>>(), [("class1/boxed.jpg", [128, 64])]);
 }
 
 #[test]

@@ -1,23 +1,38 @@
 /** `ilsvrc eval`: error rates of a model, or of the average of several. */
+import { join } from 'node:path';
 import { readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { evaluate, type Result, toResult, writeResult } from '@ilsvrc/evaluator';
-import { formatCount, formatPercent } from '@ilsvrc/terminal';
+import {
+  evaluate,
+  expectWeights,
+  type JudgeOptions,
+  judge,
+  type Outputs,
+  type Result,
+  readSaved,
+  resultFile,
+  toResult,
+  writeEvaluation,
+} from '@ilsvrc/evaluator';
+import { formatCount } from '@ilsvrc/terminal';
 import { loadDefaults, requireDataset, requireModels } from '../defaults.ts';
+import { showEvaluation, warnOfDifferences } from '../evaluation-report.ts';
 import { examples } from '../examples.ts';
+import type { Interrupts } from '../interrupts.ts';
 import { announce } from '../layout.ts';
 import { machineOf, withMachine } from '../machine.ts';
 import { Output } from '../output.ts';
-import { batchSize, oneOf, real } from '../parse.ts';
+import { batchSize, numbers, oneOf, real, whole } from '../parse.ts';
 import type { Verb } from '../verb.ts';
 
-const verb: Verb = (base, { interrupts: { signal } }) =>
+const verb: Verb = (base, { interrupts }) =>
   withMachine(
     base
       .argument('[model...]', 'model files; several are averaged (default: that of the newest run)')
       .optionsGroup('Question:')
-      .option('--top5', 'the top-5 error first (the default)')
+      .option('--top5', 'the top-5 error first (the default with more than five classes)')
       .option('--top1', 'the top-1 error first')
+      .option('--top <k>', 'the top-k error first', whole('--top', 1))
       .option(
         '--fail-above <error>',
         'exit with 5 where that error is greater, as 0.182',
@@ -32,77 +47,123 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         oneOf('--views', ['10', '1']),
         '10',
       )
+      .optionsGroup('Average:')
+      .option('--weights <list>', 'weights of the models, as .5,.3,.2 (default: equal)', numbers('--weights'))
+      .option('--fit-weights', 'find them on one half of the images, and judge on the other')
+      .option('--from <dir...>', 'average what evaluations saved by --out, without running a net')
       .optionsGroup('Machine:')
       .option('--batch <n>', 'views a pass', batchSize, 120),
   )
     .optionsGroup('Files:')
-    .option('--out <dir>', 'write result.json and predictions.jsonl there')
+    .option('--out <dir>', 'write the numbers, predictions, tables and probabilities there')
+    .option('--force', 'replace what is there')
     .addHelpText(
       'after',
       examples([
         ['ilsvrc eval --top5', 'the newest run'],
         ['ilsvrc eval runs/*/model.safetensors', 'all models, averaged'],
+        ['ilsvrc eval --from a b --fit-weights', 'saved evaluations'],
         ['ilsvrc eval --top5 --fail-above 0.182', 'for scripts'],
       ]),
     )
     .action(async (given, options) => {
       const output = new Output(options);
-      const defaults = await loadDefaults();
-      const models = requireModels(given, defaults);
-      const data = await requireDataset(options.data, defaults, models[0]);
-      const { classes } = await readManifest(data);
-      const views = options.views === '10' ? 10 : 1;
-      const progress = output.progress('evaluating');
-      const evaluation = await evaluate({
-        models,
-        dataset: { path: data, classes },
-        split: options.split,
-        views,
-        batch: options.batch,
-        ...machineOf(options),
-        signal,
-        onOpen: (layout, model) => model === 0 && announce(layout, output),
-        onProgress: ({ model, done, total }) =>
-          progress.update(done, total, models.length > 1 ? `model ${model + 1} of ${models.length}` : ''),
-      }).finally(() => progress.stop());
-      const result = toResult(evaluation, { views, split: options.split, data });
+      if (options.out !== undefined) await output.expectAbsent(join(options.out, resultFile), options.force);
+      if (options.weights !== undefined && options.fitWeights)
+        throw contradiction('--weights', '--fit-weights');
+      if (given.length > 0 && options.from !== undefined) throw contradiction('MODEL', '--from');
+      const outputs =
+        options.from === undefined
+          ? await ask(given, options, output, interrupts)
+          : await readSaved(options.from);
+      const asked = question(options, outputs.subject.classes.length);
+      const evaluation = judge(outputs, averaging(options));
+      const result = toResult(evaluation, asked);
       if (options.out !== undefined) {
-        await writeResult(options.out, result, evaluation, classes);
-        output.say(`wrote ${options.out}/result.json and predictions.jsonl`);
+        const written = await writeEvaluation(options.out, result, evaluation);
+        output.say(`wrote ${written.join(', ')} to ${options.out}`);
+        if (!written.includes('submission.txt')) output.say('no submission.txt: not all images, or classes without devkit ids'); // biome-ignore format: one line
       }
-      const asked = options.top1 && !options.top5 ? 1 : 5;
       if (output.isJson) output.document(result);
-      else show(result, asked, output);
+      else showEvaluation(result, asked, output);
       await output.finish();
-      judge(result, asked, options.failAbove);
+      expectBelow(result, asked, options.failAbove);
     });
 
 export default verb;
 
-function show(result: Result, asked: 1 | 5, output: Output): void {
-  const row = (name: string, error: number, [low, high]: [number, number]) => [
-    name,
-    formatPercent(error),
-    formatPercent(1 - error),
-    `${formatPercent(low)} – ${formatPercent(high)}`,
-  ];
-  const top5 = row('top-5', result.top5_error, result.top5_interval);
-  const top1 = row('top-1', result.top1_error, result.top1_interval);
-  output.table(['', 'error', 'accuracy', 'error, 95 % interval'], asked === 5 ? [top5, top1] : [top1, top5]);
-  const views = result.views === 10 ? 'ten views' : 'centre view';
-  const models = result.models.length === 1 ? '1 model' : `mean of ${result.models.length} models`;
-  output.data(
-    `${formatCount(result.images)} images (${result.split}), ${views}, ${models}, log loss ${result.log_loss.toFixed(4)}, ${formatCount(result.images_per_second)} images/s`,
-  );
-  if (result.classes <= 5)
-    output.say(`with ${result.classes} classes the top-5 error says nothing: look at top-1`);
+interface Options {
+  top?: number | undefined;
+  top1?: true | undefined;
+  top5?: true | undefined;
+  failAbove?: number | undefined;
+  weights?: number[] | undefined;
+  fitWeights?: true | undefined;
+  data?: string | undefined;
+  split: 'val' | 'train';
+  views: '10' | '1';
+  batch: number;
+  devices: string[];
+  precision: 'bf16' | 'tf32' | 'f32';
+  threads?: number | undefined;
+}
+
+/** How models are averaged. The halves are always the same ones. */
+const averaging = ({ weights, fitWeights }: Options): JudgeOptions => ({
+  weights,
+  fit: fitWeights ? { seed: 0 } : undefined,
+});
+
+/** Runs the models, when all that was asked for can be answered. */
+async function ask(
+  given: string[],
+  options: Options,
+  output: Output,
+  { signal }: Interrupts,
+): Promise<Outputs> {
+  const defaults = await loadDefaults();
+  const models = requireModels(given, defaults);
+  const data = await requireDataset(options.data, defaults, models[0]);
+  const manifest = await readManifest(data);
+  question(options, manifest.classes.length);
+  expectWeights(averaging(options), models.length);
+  const progress = output.progress('evaluating', 'images');
+  return evaluate({
+    models,
+    dataset: { path: data, ...manifest },
+    split: options.split,
+    views: options.views === '10' ? 10 : 1,
+    batch: options.batch,
+    ...machineOf(options),
+    signal,
+    onModel: (member) => warnOfDifferences(member, data, output),
+    onOpen: (layout, model) => model === 0 && announce(layout, output),
+    onProgress: ({ model, done, total }) =>
+      progress.update(done, total, models.length > 1 ? `model ${model + 1} of ${models.length}` : ''),
+  }).finally(() => progress.stop());
+}
+
+/** The k that was asked for. With so few classes that every guess is right it is refused, where it is more than a heading. */
+function question({ top, top1, top5, failAbove }: Options, classes: number): number {
+  const k = top ?? (top5 ? 5 : top1 || classes <= 5 ? 1 : 5);
+  if (k < classes || (top === undefined && failAbove === undefined)) return k;
+  throw new IlsvrcError('E0503', `with ${classes} classes the top-${k} error is 0, whatever the model says`, {
+    info: `the true class is always among ${k} of ${classes}`,
+    hint: 'ask for `--top1`',
+  });
+}
+
+function contradiction(one: string, other: string): IlsvrcError {
+  return new IlsvrcError('E0103', `${one} and ${other} cannot be given together`, {
+    hint: 'see `ilsvrc eval --help`',
+  });
 }
 
 /** Fails where the error asked for is above the threshold. */
-function judge(result: Result, asked: 1 | 5, threshold: number | undefined): void {
-  const error = asked === 5 ? result.top5_error : result.top1_error;
+function expectBelow(result: Result, k: number, threshold: number | undefined): void {
+  const error = result.top_k?.error ?? (k === 5 ? result.top5_error : result.top1_error);
   if (threshold === undefined || error <= threshold) return;
-  throw new IlsvrcError('E0501', `the top-${asked} error is ${error.toFixed(4)}, above ${threshold}`, {
+  throw new IlsvrcError('E0501', `the top-${k} error is ${error.toFixed(4)}, above ${threshold}`, {
     info: `measured on ${formatCount(result.images)} images of ${result.data}`,
     hint: 'train longer, average several models, or allow more by --fail-above',
   });

@@ -1,11 +1,12 @@
 /** `ilsvrc filters`: the first layer of a model as a picture. */
 import { dirname, join } from 'node:path';
-import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { Session } from '@ilsvrc/engine';
 import { readModel } from '@ilsvrc/evaluator';
-import { writeFilters } from '@ilsvrc/report';
+import { drawFilters, writeFilters } from '@ilsvrc/report';
+import { formatImage } from '@ilsvrc/terminal';
 import { loadDefaults, requireModels } from '../defaults.ts';
 import { examples } from '../examples.ts';
+import { imagesOption } from '../images-option.ts';
+import { firstConvolution, readKernels } from '../kernels.ts';
 import { Output } from '../output.ts';
 import type { Verb } from '../verb.ts';
 
@@ -15,6 +16,7 @@ const verb: Verb = (base) =>
     .optionsGroup('Files:')
     .option('-o, --out <file>', 'the PNG to write (default: filters.png beside the model)')
     .option('--force', 'replace it if it is there')
+    .option(...imagesOption)
     .addHelpText(
       'after',
       examples([
@@ -24,32 +26,21 @@ const verb: Verb = (base) =>
     .action(async (given, options) => {
       const output = new Output(options);
       const [path = ''] = requireModels(given === undefined ? [] : [given], await loadDefaults());
-      const { net } = await readModel(path);
+      const model = await readModel(path);
       // A run draws its own picture after each epoch: that one is renewed without asking.
       const out = options.out ?? join(dirname(path), 'filters.png');
       if (options.out !== undefined) await output.expectAbsent(out, options.force);
-      const first = net.layers.find((layer) => layer.type === 'conv' || layer.type === 'dense');
-      if (first?.type !== 'conv') {
-        throw new IlsvrcError('E0404', `${net.name} does not begin with a convolution`, {
-          info: 'only kernels can be drawn',
-        });
+      const { filters, size } = firstConvolution(model.net);
+      const towers = await readKernels(model);
+      await writeFilters(towers, out);
+      const kernels = filters * towers.length;
+      if (output.isJson) output.document({ version: 1, file: out, kernels, size, towers: towers.length });
+      const protocol = output.imageProtocol(options.images);
+      if (protocol !== undefined) {
+        const picture = drawFilters(towers);
+        output.raw(formatImage(picture, protocol, Math.min(picture.width, output.columns - 1)));
       }
-      const session = await Session.open({
-        net,
-        batch: 1,
-        seed: 0,
-        threads: 1,
-        places: ['cpu'],
-        precision: 'f32',
-        use: 'inference',
-      });
-      await session.loadModel(path);
-      const names = Array.from({ length: net.towers }, (_, tower) => `tower${tower}.${first.name}.weight`);
-      await writeFilters(await Promise.all(names.map((name) => session.parameter(name))), out);
-      const kernels = first.filters * net.towers;
-      if (output.isJson)
-        output.document({ version: 1, file: out, kernels, size: first.size, towers: net.towers });
-      else output.data(`drew ${kernels} kernels of ${first.size} x ${first.size}: ${out}`);
+      output.data(`drew ${kernels} kernels of ${size} x ${size}: ${out}`);
       await output.finish();
     });
 

@@ -6,9 +6,10 @@ import { findImages } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { Session } from '@ilsvrc/engine';
 import { best, type ClassName, readModel } from '@ilsvrc/evaluator';
-import { asJpeg, type Guessed, writePanel } from '@ilsvrc/report';
-import { formatBar, formatPercent } from '@ilsvrc/terminal';
+import { asJpeg, type Guessed, squarePixels, writePanel } from '@ilsvrc/report';
+import { besideImage, formatBar, formatImage, formatPercent, type ImageChoice } from '@ilsvrc/terminal';
 import { examples } from '../examples.ts';
+import { imagesOption } from '../images-option.ts';
 import { announce } from '../layout.ts';
 import { machineOf, withMachine } from '../machine.ts';
 import { Output, printError } from '../output.ts';
@@ -34,6 +35,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         oneOf('--views', ['10', '1']),
         '10',
       )
+      .option(...imagesOption)
       .option('--panel <file>', 'draw photos and bars into a PNG')
       .option('--force', 'replace the PNG if it is there')
       .optionsGroup('Machine:')
@@ -77,7 +79,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
           predictions.push({ file, classes });
           if (options.panel !== undefined)
             panel.push({ photo, truth: truthOf(file, model.classes), guesses: classes });
-          if (!output.isJson) show({ file, classes }, output);
+          if (!output.isJson) await show({ file, classes }, photo, options.images, output);
         } catch (error) {
           // One bad photo among many is told of and left out.
           if (!(error instanceof IlsvrcError) || files.length === 1) throw error;
@@ -133,13 +135,39 @@ function truthOf(file: string, classes: ClassName[]): string | undefined {
   return classes.find(({ wnid, name }) => wnid === folder || name === folder)?.name;
 }
 
+/** Columns of a bar, and of the photo beside. */
 const barWidth = 30;
+const photoWidth = 18;
+/** Pixels of the photo, for terminals that show pixels. */
+const photoSide = 160;
 
-function show({ file, classes }: Prediction, output: Output): void {
+/** The file, then bars; on a terminal that can show it the photo beside them, or above where there is no room. */
+async function show(
+  { file, classes }: Prediction,
+  photo: Uint8Array,
+  images: ImageChoice,
+  output: Output,
+): Promise<void> {
   output.data(output.bold(file));
-  const width = Math.max(...classes.map(({ name }) => name.length));
-  for (const { name, probability } of classes) {
+  const protocol = output.imageProtocol(images);
+  const beside = output.columns - photoWidth - 4;
+  const names = Math.max(...classes.map(({ name }) => name.length));
+  const isBeside = protocol !== undefined && names + 12 <= beside;
+  const lines = bars(classes, isBeside ? beside : output.columns - 2);
+  if (protocol === undefined) return output.data(lines.map((line) => `  ${line}`).join('\n'));
+  const pixels = await squarePixels(photo, photoSide);
+  if (isBeside) return output.raw(besideImage(pixels, lines, protocol, photoWidth));
+  output.raw(formatImage(pixels, protocol, photoWidth));
+  output.data(lines.map((line) => `  ${line}`).join('\n'));
+}
+
+/** A line a class: name, probability, and a bar as far as there is room. */
+function bars(classes: Prediction['classes'], columns: number): string[] {
+  const width = Math.min(Math.max(...classes.map(({ name }) => name.length)), Math.max(columns - 9, 8));
+  const room = Math.min(Math.max(columns - width - 11, 0), barWidth);
+  return classes.map(({ name, probability }) => {
+    const shown = name.length > width ? `${name.slice(0, width - 1)}…` : name;
     const share = formatPercent(probability, 1).padStart(7);
-    output.data(`  ${name.padEnd(width)}  ${share}  ${formatBar(probability, barWidth)}`.trimEnd());
-  }
+    return `${shown.padEnd(width)}  ${share}  ${formatBar(probability, room)}`.trimEnd();
+  });
 }

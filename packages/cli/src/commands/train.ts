@@ -5,6 +5,7 @@ import { loadDefaults } from '../defaults.ts';
 import { EpochTable } from '../epoch-table.ts';
 import { examples } from '../examples.ts';
 import { adoptForeignShards } from '../foreign-shards.ts';
+import { openLive } from '../live.ts';
 import { cacheLimit, shuffle } from '../loading.ts';
 import { machineOf, withMachine } from '../machine.ts';
 import { Output } from '../output.ts';
@@ -40,6 +41,11 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         'save after every so many steps (default: every two minutes)',
         whole('--checkpoint-steps', 1),
       )
+      .option(
+        '--live [port]',
+        'serve a page of curves to this machine while training (default: a free port)',
+        whole('--live', 0, 65_535),
+      )
       .optionsGroup('Machine:'),
   )
     .addHelpText(
@@ -55,19 +61,34 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       if (dataset !== undefined) await adoptForeignShards(dataset, output, signal);
       const choice = await chooseRun(dataset, options, await loadDefaults());
       const table = new EpochTable(output);
-      const end = await train({
-        ...choice,
-        run: join('runs', choice.run),
-        resume: options.resume ?? false,
-        force: options.force ?? false,
-        cache: options.cache,
-        ...machineOf(options),
-        checkpoint:
-          options.checkpointSteps === undefined ? { seconds: 120 } : { steps: options.checkpointSteps },
-        signal,
-        onEvent: (event: TrainEvent) => (output.isJson ? output.line(event) : table.show(event)),
-      }).finally(() => table.stop());
-      output.next([`ilsvrc eval ${end.model} --top5`, `ilsvrc filters ${end.model}`]);
+      const { live: asked, resume = false } = options;
+      const port = asked === true ? 0 : asked;
+      const live = port === undefined ? undefined : await openLive(choice, port, resume);
+      if (live !== undefined) output.say(`live: ${live.url}`);
+      let last = 'The training has stopped. What is here stays.';
+      try {
+        const end = await train({
+          ...choice,
+          run: join('runs', choice.run),
+          resume,
+          force: options.force ?? false,
+          cache: options.cache,
+          ...machineOf(options),
+          checkpoint:
+            options.checkpointSteps === undefined ? { seconds: 120 } : { steps: options.checkpointSteps },
+          signal,
+          onEvent: (event: TrainEvent) => {
+            if (output.isJson) output.line(event);
+            else table.show(event);
+            live?.show(event);
+          },
+        });
+        last = 'The training has ended. What is here stays.';
+        output.next([`ilsvrc eval ${end.model} --top5`, `ilsvrc report runs/${choice.run}`]);
+      } finally {
+        table.stop();
+        await live?.close(last);
+      }
       await output.finish();
     });
 

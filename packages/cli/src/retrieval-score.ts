@@ -1,0 +1,137 @@
+/** `retrieve --score`: what the neighbours of a whole split are worth, as a table and as files. */
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFailed } from '@ilsvrc/diagnostics';
+import { imageRows, type Nearest, type Store } from '@ilsvrc/engine';
+import { duplicates, type Quality, score } from '@ilsvrc/retrieval';
+import { formatCount, formatPercent } from '@ilsvrc/terminal';
+import type { Output } from './output.ts';
+
+/** The document of `--json`, and `retrieval.json`. */
+export type ScoreResult = Awaited<ReturnType<typeof toScore>>;
+
+/** Pairs in the document; all are in the file. */
+const pairsShown = 1000;
+
+/** Scores the nearest rows of each image of `split`. */
+export async function toScore(nearest: Nearest, store: Store, data: string, split: string) {
+  const queries = await imageRows({ dataset: data, split, numbers: null });
+  const classes = store.meta.classes;
+  const { all, byClass } = score(
+    { nearest, queries: queries.map((row) => row.class), rows: await store.classes() },
+    classes.length,
+  );
+  const pairs = duplicates(nearest);
+  const images = await store.images(pairs.map(({ row }) => row));
+  return {
+    version: 1,
+    data,
+    split,
+    store: store.folder,
+    images: nearest.images,
+    neighbours: nearest.k,
+    ...named(all),
+    per_class: byClass.map((quality, index) => ({
+      wnid: classes[index]?.wnid ?? String(index),
+      name: classes[index]?.name ?? String(index),
+      queries: quality.queries,
+      ...named(quality),
+    })),
+    near_duplicates: pairs.map(({ query, row, distance }, index) => ({
+      query: queries[query]?.path ?? String(query),
+      file: images[index]?.path ?? String(row),
+      distance,
+    })),
+    images_per_second: nearest.images / nearest.seconds,
+  };
+}
+
+function named({ precision, map }: Quality) {
+  return { precision_1: precision[1], precision_5: precision[5], precision_10: precision[10], map };
+}
+
+/** A table of all classes together and of each, the worst first. */
+export function showScore(result: ScoreResult, output: Output): void {
+  const share = (value: number | null) => (value === null ? '' : formatPercent(value));
+  const row = (name: string, queries: number, quality: ReturnType<typeof named>) => [
+    name,
+    formatCount(queries),
+    share(quality.precision_1),
+    share(quality.precision_5),
+    share(quality.precision_10),
+    share(quality.map),
+  ];
+  const classes = result.per_class
+    .filter(({ queries }) => queries > 0)
+    .sort((a, b) => (a.precision_1 ?? 0) - (b.precision_1 ?? 0));
+  output.table(
+    ['', 'queries', 'p@1', 'p@5', 'p@10', `mAP@${result.neighbours}`],
+    [
+      row('all', result.images, result),
+      ...classes.slice(0, 20).map((entry) => row(entry.name, entry.queries, entry)),
+    ],
+  );
+  if (classes.length > 20) output.data(`and ${classes.length - 20} classes with more; --out writes all`);
+  const { near_duplicates: pairs } = result;
+  if (pairs.length === 0) {
+    output.data(`no near-duplicates between ${result.split} and the store`);
+    return;
+  }
+  output.data(`${formatCount(pairs.length)} near-duplicates between ${result.split} and the store:`);
+  for (const { query, file, distance } of pairs.slice(0, 10)) {
+    output.data(`  ${query} = ${file} (${distance.toPrecision(3)})`);
+  }
+  if (pairs.length > 10) output.data('  …; --out or --json tell all');
+}
+
+/** What `--json` prints: the document, with at most a thousand pairs. */
+export function scoreDocument(result: ScoreResult) {
+  const pairs = result.near_duplicates;
+  return { ...result, near_duplicates: pairs.slice(0, pairsShown), near_duplicates_found: pairs.length };
+}
+
+/** Writes `retrieval.json`, `retrieval-per-class.csv` and `near-duplicates.csv`. */
+export async function writeScore(folder: string, result: ScoreResult): Promise<void> {
+  const perClass = [
+    ['wnid', 'name', 'queries', 'precision_1', 'precision_5', 'precision_10', 'map'],
+    ...result.per_class.map((it) => [
+      it.wnid,
+      it.name,
+      it.queries,
+      it.precision_1,
+      it.precision_5,
+      it.precision_10,
+      it.map,
+    ]),
+  ];
+  const pairs = [
+    ['query', 'file', 'distance'],
+    ...result.near_duplicates.map(({ query, file, distance }) => [query, file, distance]),
+  ];
+  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    throw writeFailed(folder, cause);
+  });
+  await write(join(folder, 'retrieval.json'), `${JSON.stringify(result, null, 2)}\n`);
+  await write(join(folder, 'retrieval-per-class.csv'), csv(perClass));
+  await write(join(folder, 'near-duplicates.csv'), csv(pairs));
+}
+
+async function write(path: string, content: string): Promise<void> {
+  try {
+    await writeFile(`${path}.tmp`, content, { flush: true });
+    await rename(`${path}.tmp`, path);
+  } catch (cause) {
+    throw writeFailed(path, cause);
+  }
+}
+
+/** RFC 4180; a text that a spreadsheet would take for a formula gets an apostrophe before it. */
+export function csv(rows: (string | number | null)[][]): string {
+  const cell = (value: string | number | null) => {
+    if (value === null) return '';
+    if (typeof value === 'number') return String(value);
+    const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return rows.map((row) => `${row.map(cell).join(',')}\r\n`).join('');
+}

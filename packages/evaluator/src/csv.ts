@@ -1,0 +1,13 @@
+/** Comma-separated values (RFC 4180) that a spreadsheet does not run. */
+
+/** A line of cells, without its end. Texts that a spreadsheet would take for a formula get an apostrophe. */
+export function csvLine(cells: readonly (string | number | null)[]): string {
+  return cells.map(cell).join(',');
+}
+
+function cell(value: string | number | null): string {
+  if (value === null) return '';
+  if (typeof value === 'number') return String(value);
+  const harmless = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
+}

@@ -1,0 +1,23 @@
+/** Small copies of photos: for pages, of which dozens fit into one, and for terminals. */
+import sharp, { type Sharp } from 'sharp';
+
+/** Pixels a side: sharp on the page's panels, some kilobytes each. */
+const side = 192;
+
+/** The middle square of a photo as WebP. */
+export async function thumbnail(photo: Uint8Array): Promise<{ type: 'webp'; bytes: Uint8Array }> {
+  return { type: 'webp', bytes: await middleSquare(photo, side).webp({ quality: 80 }).toBuffer() };
+}
+
+/** The middle square of a photo as RGB pixels, `side` in each direction. */
+export async function squarePixels(
+  photo: Uint8Array,
+  side: number,
+): Promise<{ width: number; height: number; pixels: Uint8Array }> {
+  const square = middleSquare(photo, side).flatten({ background: 'white' });
+  return { width: side, height: side, pixels: await square.raw().toBuffer() };
+}
+
+function middleSquare(photo: Uint8Array, side: number): Sharp {
+  return sharp(photo, { failOn: 'none' }).resize(side, side, { fit: 'cover' }).toColourspace('srgb');
+}
