@@ -99,6 +99,16 @@ codes! {
     FEATURES_UNUSABLE = "E0705";
     /// Another process is writing the same feature store.
     STORE_BUSY = "E0709";
+    /// A file to import does not exist, cannot be read or has an unknown format.
+    IMPORT_UNREADABLE = "E0801";
+    /// A file to import is cut short, or its numbers contradict each other.
+    IMPORT_CORRUPT = "E0802";
+    /// A file to import holds a net of a form that we do not have.
+    IMPORT_UNSUPPORTED = "E0803";
+    /// The class names given are not as many as the imported net has classes.
+    IMPORT_CLASSES = "E0804";
+    /// The net cannot be said in the format asked for.
+    EXPORT_UNSUPPORTED = "E0805";
     /// A bug: something that should not happen did.
     INTERNAL = "E0901";
     /// Stopped on request.

@@ -6,6 +6,7 @@ mod boxes;
 mod classify;
 mod devices;
 mod evaluate;
+mod interchange;
 mod machine;
 mod model_file;
 mod options;
@@ -19,6 +20,9 @@ pub use boxes::{BoxProgress, BoxRequest, Head, HeadRecord, LocateRequest, Locate
 pub use classify::{ClassifyRequest, EmbedRequest, Embedded, Placed};
 pub use devices::{Layout, Memory, MemoryRequest, Place, PlaceMemory, memory};
 pub use evaluate::{EvaluateReport, EvaluateRequest};
+pub use interchange::{
+    Class, ExportFile, ExportRequest, Exported, Format, ImportReport, ImportRequest, export, import,
+};
 pub use machine::Machine;
 pub use model_file::{ModelFile, read_metadata};
 pub use options::{CacheOptions, Options, Purpose};

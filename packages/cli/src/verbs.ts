@@ -67,6 +67,18 @@ export const verbs: readonly VerbEntry[] = [
     load: () => import('./commands/summary.ts'),
   },
   {
+    name: 'export',
+    operands: '[MODEL]',
+    summary: 'a model for other programs: ONNX, PyTorch',
+    load: () => import('./commands/export.ts'),
+  },
+  {
+    name: 'import',
+    operands: 'FILE',
+    summary: "a model of Caffe's or torchvision's as one of ours",
+    load: () => import('./commands/import.ts'),
+  },
+  {
     name: 'estimate',
     operands: '[NET|MODEL]',
     summary: 'memory on each device, and the largest batch that fits',

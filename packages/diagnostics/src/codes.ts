@@ -89,6 +89,12 @@ export const codes = {
   E0708: { exit: 1, title: 'No image in the clipboard' },
   E0709: { exit: 2, title: 'Feature store is being written' },
 
+  E0801: { exit: 3, title: 'File to import missing or of an unknown format' },
+  E0802: { exit: 3, title: 'File to import damaged' },
+  E0803: { exit: 3, title: 'Net that cannot be imported' },
+  E0804: { exit: 3, title: 'Class names do not fit the imported net' },
+  E0805: { exit: 3, title: 'Net that cannot be exported in this format' },
+
   E0901: { exit: 1, title: 'Internal error' },
   E0902: { exit: 130, title: 'Interrupted' },
 } as const satisfies Record<string, CodeEntry>;
