@@ -16,8 +16,8 @@ export {
   type Rates,
   rate,
 } from './judge.ts';
-export { type McNemar, mcnemar } from './mcnemar.ts';
 export * from './localization/index.ts';
+export { type McNemar, mcnemar } from './mcnemar.ts';
 export { type ClassName, expectSameClasses, type ModelInfo, readModel } from './model.ts';
 export type { Member, Outputs, Subject } from './outputs.ts';
 export { type ClassRates, perClass } from './per-class.ts';
