@@ -9,7 +9,7 @@ import { loadDefaults } from '../defaults.ts';
 import { examples } from '../examples.ts';
 import { announce } from '../layout.ts';
 import { machineOf, withMachine } from '../machine.ts';
-import { Output } from '../output.ts';
+import { type CountedProgress, Output } from '../output.ts';
 import { batchSize, oneOf } from '../parse.ts';
 import { attach } from '../report/attach.ts';
 import { gather } from '../report/gather.ts';
@@ -58,7 +58,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       if (options.out !== undefined) await output.expectAbsent(out, options.force);
       for (const file of pictureFiles(options.pictures)) await output.expectAbsent(file, options.force);
       const attached = await attach(options.attach ?? []);
-      const progress = output.progress('evaluating', 'images');
+      let progress: CountedProgress | undefined;
       const gathered = await gather(run, {
         data: options.data,
         from: options.from,
@@ -66,9 +66,12 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         batch: options.batch,
         ...machineOf(options),
         signal,
-        onOpen: (layout) => announce(layout, output),
-        onProgress: ({ done, total }) => progress.update(done, total),
-      }).finally(() => progress.stop());
+        onOpen: (layout) => {
+          announce(layout, output);
+          progress = output.progress('evaluating', 'images');
+        },
+        onProgress: ({ done, total }) => progress?.update(done, total),
+      }).finally(() => progress?.stop());
       const page = renderPage({ ...gathered.report, pictures: attached });
       await writeWhole(out, page);
       const pictures = options.pictures === undefined ? [] : await writePictures(gathered, options.pictures);
