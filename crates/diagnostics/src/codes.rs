@@ -81,6 +81,12 @@ codes! {
     NO_KERNELS = "E0410";
     /// The split asked for does not exist or holds no images.
     SPLIT_EMPTY = "E0502";
+    /// A file of boxes is the head of another model.
+    HEAD_FOREIGN = "E0511";
+    /// A box head's file is cut short, damaged or something else.
+    HEAD_DAMAGED = "E0512";
+    /// A data set or split has no boxes around objects.
+    BOXES_MISSING = "E0513";
     /// A feature store does not exist or cannot be read.
     STORE_UNREADABLE = "E0701";
     /// A feature store is cut short or damaged.

@@ -2,6 +2,7 @@
 //! evaluates a split, classifies photos, and reads and writes model files. Knows nothing of epochs to come, schedules
 //! or run directories: those are decisions, and decisions live above.
 
+mod boxes;
 mod classify;
 mod devices;
 mod evaluate;
@@ -15,6 +16,7 @@ mod train;
 mod views;
 mod walk;
 
+pub use boxes::{BoxProgress, BoxRequest, Head, HeadRecord, LocateRequest, Located, Method};
 pub use classify::{ClassifyRequest, EmbedRequest, Embedded, Placed};
 pub use devices::{Layout, Memory, MemoryRequest, Place, PlaceMemory, memory};
 pub use evaluate::{EvaluateReport, EvaluateRequest};

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 const VERSION_KEY: &str = "ilsvrc.version";
 const VERSION: &str = "1";
-const CHECKSUM_KEY: &str = "ilsvrc.checksum";
+pub(crate) const CHECKSUM_KEY: &str = "ilsvrc.checksum";
 /// Hexadecimal digits of a SHA-256.
 const DIGITS: usize = 64;
 /// Bytes of the header's length.

@@ -177,10 +177,7 @@ impl NativeStore {
     #[napi(ts_args_type = "queries: Float32Array, emit: (event: Event) => void")]
     pub fn project(&self, queries: Float32Array, emit: Emit) -> napi::Result<Job> {
         let queries = queries.to_vec();
-        self.start(emit, move |store| {
-            expect_elements(store, queries.len() / (queries.len() / store.meta().source_dimension).max(1))?;
-            Ok(Outcome::json(&())?.data(store.projected(&queries).into_owned()))
-        })
+        self.start(emit, move |store| Ok(Outcome::json(&())?.data(store.project(&queries)?.into_owned())))
     }
 
     /// Who rows are: lists of `{key, path, class}`, in the order asked for.

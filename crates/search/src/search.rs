@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-use ilsvrc_diagnostics::{Error, FEATURES_UNUSABLE, Result};
+use ilsvrc_diagnostics::Result;
 use rayon::prelude::*;
 
 use crate::code::Query;
@@ -67,16 +67,9 @@ impl Store {
     /// # Errors
     /// `FEATURES_UNUSABLE` where the queries are not whole vectors of finite numbers.
     pub fn search(&self, queries: &[f32], k: usize) -> Result<Vec<Vec<Neighbour>>> {
-        let dimension = self.meta().source_dimension;
-        if !queries.len().is_multiple_of(dimension) || queries.iter().any(|x| !x.is_finite()) {
-            return Err(Error::new(FEATURES_UNUSABLE, "the queries cannot be compared with the store").info(
-                format!("they are {} numbers; vectors of {dimension} finite ones are needed", queries.len()),
-            ));
-        }
-        let passes = queries.chunks(QUERIES_A_PASS * dimension);
-        Ok(passes
-            .flat_map(|pass| self.search_pass(&self.projected(pass), k.min(self.meta().count)))
-            .collect())
+        let projected = self.project(queries)?;
+        let passes = projected.chunks(QUERIES_A_PASS * self.meta().dimension);
+        Ok(passes.flat_map(|pass| self.search_pass(pass, k.min(self.meta().count))).collect())
     }
 
     fn search_pass(&self, queries: &[f32], k: usize) -> Vec<Vec<Neighbour>> {

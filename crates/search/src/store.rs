@@ -1,11 +1,12 @@
 //! A store that is open: mapped files whose lengths are those that its description asks for.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use ilsvrc_diagnostics::{Error, Result, STORE_CORRUPT, STORE_STALE, STORE_UNREADABLE};
+use ilsvrc_diagnostics::{Error, FEATURES_UNUSABLE, Result, STORE_CORRUPT, STORE_STALE, STORE_UNREADABLE};
 use memmap2::{Advice, Mmap};
 
 use crate::code::{ROW_FIELDS, Row};
@@ -164,13 +165,19 @@ impl Store {
 
     /// Queries as the store's rows are: projected where those are.
     ///
-    /// # Panics
-    /// Where they are not whole vectors.
-    pub fn projected<'a>(&self, queries: &'a [f32]) -> std::borrow::Cow<'a, [f32]> {
-        match &self.pca {
+    /// # Errors
+    /// `FEATURES_UNUSABLE` where they are not whole vectors of finite numbers.
+    pub fn project<'a>(&self, queries: &'a [f32]) -> Result<Cow<'a, [f32]>> {
+        let dimension = self.meta.source_dimension;
+        if !queries.len().is_multiple_of(dimension) || queries.iter().any(|x| !x.is_finite()) {
+            return Err(Error::new(FEATURES_UNUSABLE, "the queries cannot be compared with the store").info(
+                format!("they are {} numbers; vectors of {dimension} finite ones are needed", queries.len()),
+            ));
+        }
+        Ok(match &self.pca {
             Some(pca) => pca.project(queries).into(),
             None => queries.into(),
-        }
+        })
     }
 }
 

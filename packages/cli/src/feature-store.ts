@@ -23,8 +23,11 @@ export interface StoreChoice {
   half?: true | undefined;
 }
 
+/** Where queries come from: a split is not searched for its own images. */
+export const otherSplit = (split: string) => (split === 'train' ? 'val' : 'train');
+
 /** Where the store of a model lies, and where its features come from. */
-export async function describeStore(choice: StoreChoice): Promise<{ folder: string; origin: StoreOrigin }> {
+async function describeStore(choice: StoreChoice): Promise<{ folder: string; origin: StoreOrigin }> {
   const { preprocessing } = await readModel(choice.model);
   const metadata = await readModelMetadata(choice.model);
   return {

@@ -2,19 +2,46 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFailed } from '@ilsvrc/diagnostics';
-import { imageRows, type Nearest, type Store } from '@ilsvrc/engine';
+import { imageRows, type Nearest, type Session, type Store } from '@ilsvrc/engine';
 import { duplicates, type Quality, score } from '@ilsvrc/retrieval';
 import { formatCount, formatPercent } from '@ilsvrc/terminal';
+import { layer, otherSplit, type StoreChoice } from './feature-store.ts';
 import type { Output } from './output.ts';
 
+/** Searches for all images of the other split, and prints and writes what that tells. */
+export async function scoreAll(
+  session: Session,
+  store: Store,
+  { data, split, k = 10, out }: StoreChoice & { k?: number | undefined; out?: string | undefined },
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
+  const queries = otherSplit(split);
+  const progress = output.progress('searching', 'images');
+  const nearest = await session
+    .nearest(
+      store,
+      { walk: { dataset: data, split: queries, views: 1, layer }, k },
+      { signal, onProgress: ({ done, total }) => progress.update(done, total) },
+    )
+    .finally(() => progress.stop());
+  const result = await toScore(nearest, store, data, queries);
+  if (out !== undefined) {
+    await writeScore(out, result);
+    output.say(`wrote ${out}/retrieval.json, retrieval-per-class.csv and near-duplicates.csv`);
+  }
+  if (output.isJson) output.document(scoreDocument(result));
+  else showScore(result, output);
+}
+
 /** The document of `--json`, and `retrieval.json`. */
-export type ScoreResult = Awaited<ReturnType<typeof toScore>>;
+type ScoreResult = Awaited<ReturnType<typeof toScore>>;
 
 /** Pairs in the document; all are in the file. */
 const pairsShown = 1000;
 
 /** Scores the nearest rows of each image of `split`. */
-export async function toScore(nearest: Nearest, store: Store, data: string, split: string) {
+async function toScore(nearest: Nearest, store: Store, data: string, split: string) {
   const queries = await imageRows({ dataset: data, split, numbers: null });
   const classes = store.meta.classes;
   const { all, byClass } = score(
@@ -51,7 +78,7 @@ function named({ precision, map }: Quality) {
 }
 
 /** A table of all classes together and of each, the worst first. */
-export function showScore(result: ScoreResult, output: Output): void {
+function showScore(result: ScoreResult, output: Output): void {
   const share = (value: number | null) => (value === null ? '' : formatPercent(value));
   const row = (name: string, queries: number, quality: ReturnType<typeof named>) => [
     name,
@@ -85,13 +112,13 @@ export function showScore(result: ScoreResult, output: Output): void {
 }
 
 /** What `--json` prints: the document, with at most a thousand pairs. */
-export function scoreDocument(result: ScoreResult) {
+function scoreDocument(result: ScoreResult) {
   const pairs = result.near_duplicates;
   return { ...result, near_duplicates: pairs.slice(0, pairsShown), near_duplicates_found: pairs.length };
 }
 
 /** Writes `retrieval.json`, `retrieval-per-class.csv` and `near-duplicates.csv`. */
-export async function writeScore(folder: string, result: ScoreResult): Promise<void> {
+async function writeScore(folder: string, result: ScoreResult): Promise<void> {
   const perClass = [
     ['wnid', 'name', 'queries', 'precision_1', 'precision_5', 'precision_10', 'map'],
     ...result.per_class.map((it) => [

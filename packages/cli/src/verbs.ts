@@ -43,6 +43,12 @@ export const verbs: readonly VerbEntry[] = [
     load: () => import('./commands/retrieve.ts'),
   },
   {
+    name: 'localize',
+    operands: '[MODEL] [IMAGE…]',
+    summary: 'boxes around what photos show, and the localization error',
+    load: () => import('./commands/localize.ts'),
+  },
+  {
     name: 'filters',
     operands: '[MODEL]',
     summary: 'the first layer as a picture',

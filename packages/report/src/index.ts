@@ -8,6 +8,7 @@ export { type Drawing, rasterise } from './drawing.ts';
 export { drawFilters, filterPicture, type Kernels, writeFilters } from './filters.ts';
 export { asJpeg, pictureLibrary } from './jpeg.ts';
 export { type LiveOptions, LivePage } from './live/live-page.ts';
+export { type BoxedPhoto, writeLocalizations } from './localization.ts';
 export { writeMean } from './mean.ts';
 export { renderPage } from './page/page.ts';
 export type { FactGroup, PanelPart, Report, StepLoss, TimedEpoch } from './page/report.ts';

@@ -38,7 +38,10 @@ export async function writeRetrieval(rows: RetrievedRow[], path: string): Promis
   const heading = { y: margin + 14, scale: small, colour: colours.muted };
   const parts = [
     text('query', { x: margin, ...heading }),
-    text('nearest images, with their distances', { x: first, ...heading }),
+    text("nearest images and their distances; a bar below those of the query's class", {
+      x: first,
+      ...heading,
+    }),
     `<path d="M${margin + side + aisle} ${margin}V${height - margin}" stroke="${colours.line}"/>`,
   ];
   const pictures: { photo: Uint8Array; left: number; top: number }[] = [];
@@ -86,5 +89,9 @@ function caption(name: string, left: number, top: number, distance = '', isRight
 /** Three digits: distances tell more or less, not how much exactly. */
 export function formatDistance(distance: number): string {
   if (distance === 0) return '0';
-  return distance < 1e6 ? String(Number(distance.toPrecision(3))) : distance.toExponential(2);
+  return distance < 1000
+    ? distance.toPrecision(3)
+    : distance < 1e6
+      ? distance.toFixed(0)
+      : distance.toExponential(2);
 }

@@ -68,11 +68,14 @@ export async function usearchEngine(store: Store): Promise<SearchEngine> {
     },
     async search(queries, k) {
       const wanted = Math.min(k, count);
-      if (wanted === 0) return [];
+      if (wanted === 0 || queries.length === 0) return [];
       const projected = await store.project(queries);
-      return Array.from({ length: projected.length / dimension }, (_, query) => {
-        const vector = projected.subarray(query * dimension, (query + 1) * dimension);
-        const { keys, distances } = index.search(vector, wanted, 0);
+      const vectors = Array.from({ length: projected.length / dimension }, (_, query) =>
+        projected.subarray(query * dimension, (query + 1) * dimension),
+      );
+      const matches = index.search(vectors, wanted, 0);
+      return vectors.map((_, query) => {
+        const { keys, distances } = matches.get(query);
         return Array.from(keys, (row, place) => ({ row: Number(row), distance: distances[place] ?? 0 }));
       });
     },

@@ -72,6 +72,7 @@ const verb: Verb = (base, { interrupts }) =>
       if (options.weights !== undefined && options.fitWeights)
         throw contradiction('--weights', '--fit-weights');
       if (given.length > 0 && options.from !== undefined) throw contradiction('MODEL', '--from');
+      if (options.data !== undefined && options.from !== undefined) throw contradiction('--data', '--from');
       const outputs =
         options.from === undefined
           ? await ask(given, options, output, interrupts)
@@ -82,7 +83,9 @@ const verb: Verb = (base, { interrupts }) =>
       if (options.out !== undefined) {
         const written = await writeEvaluation(options.out, result, evaluation);
         output.say(`wrote ${written.join(', ')} to ${options.out}`);
-        if (!written.includes('submission.txt')) output.say('no submission.txt: not all images, or classes without devkit ids'); // biome-ignore format: one line
+        if (evaluation.fit !== null) output.say('no submission.txt: it would be of half of the images');
+        else if (!written.includes('submission.txt'))
+          output.say('no submission.txt: the classes have no devkit ids');
       }
       if (output.isJson) output.document(result);
       else showEvaluation(result, asked, output);
@@ -100,6 +103,7 @@ interface Options {
   weights?: number[] | undefined;
   fitWeights?: true | undefined;
   data?: string | undefined;
+  from?: string[] | undefined;
   split: 'val' | 'train';
   views: '10' | '1';
   batch: number;

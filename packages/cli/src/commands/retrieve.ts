@@ -1,25 +1,19 @@
 /** `ilsvrc retrieve`: the nearest training images of photos, and how good such neighbours are. */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { imageRows, type Neighbour, readJpegs, Session, type Store } from '@ilsvrc/engine';
+import { Session, type Store } from '@ilsvrc/engine';
 import { readModel } from '@ilsvrc/evaluator';
-import { formatDistance, type RetrievedRow, writeRetrieval } from '@ilsvrc/report';
-import { exactEngine, neighboursOf, qdrantEngine, type SearchEngine, usearchEngine } from '@ilsvrc/retrieval';
-import { formatCount } from '@ilsvrc/terminal';
+import { exactEngine, qdrantEngine, type SearchEngine, usearchEngine } from '@ilsvrc/retrieval';
 import { loadDefaults, requireDataset, requireModels } from '../defaults.ts';
 import { examples } from '../examples.ts';
-import { describe, findStore, layer, makeStore, type StoreChoice } from '../feature-store.ts';
+import { describe, findStore, makeStore, otherSplit, type StoreChoice } from '../feature-store.ts';
 import { announce } from '../layout.ts';
 import { machineOf, withMachine } from '../machine.ts';
-import { Output, printError } from '../output.ts';
+import { Output } from '../output.ts';
 import { batchSize, oneOf, whole } from '../parse.ts';
 import { type Query, queriesOfFiles, queriesOfSplit, queryOfClipboard } from '../queries.ts';
-import { scoreDocument, showScore, toScore, writeScore } from '../retrieval-score.ts';
+import { scoreAll } from '../retrieval-score.ts';
+import { retrieve } from '../retrieving.ts';
 import type { Verb } from '../verb.ts';
-
-/** Queries that are searched for together. */
-const queriesAPass = 32;
-/** Rows of a picture. */
-const mostRows = 24;
 
 const verb: Verb = (base, { interrupts: { signal } }) =>
   withMachine(
@@ -152,8 +146,6 @@ function refuseMisfits(isIndex: boolean, images: string[], options: Options): vo
   if (found !== undefined) throw new IlsvrcError('E0101', found[1], { hint: 'see `ilsvrc retrieve --help`' });
 }
 
-const otherSplit = (split: 'train' | 'val') => (split === 'train' ? 'val' : 'train');
-
 async function chooseQueries(
   images: string[],
   data: string,
@@ -204,169 +196,4 @@ async function finishIndex(store: Store, { npy, safetensors }: Options, output: 
   if (output.isJson) output.document({ ...meta, version: 1, store: store.folder, files });
   else output.data(`${store.folder}: ${describe(store)}`);
   for (const file of files) output.say(`wrote ${file}`);
-}
-
-async function scoreAll(
-  session: Session,
-  store: Store,
-  { data, split, k = 10, out }: StoreChoice & { k?: number | undefined; out?: string | undefined },
-  output: Output,
-  signal: AbortSignal,
-): Promise<void> {
-  const queries = otherSplit(split === 'val' ? 'val' : 'train');
-  const progress = output.progress('searching', 'images');
-  const nearest = await session
-    .nearest(
-      store,
-      { walk: { dataset: data, split: queries, views: 1, layer }, k },
-      { signal, onProgress: ({ done, total }) => progress.update(done, total) },
-    )
-    .finally(() => progress.stop());
-  const result = await toScore(nearest, store, data, queries);
-  if (out !== undefined) {
-    await writeScore(out, result);
-    output.say(`wrote ${out}/retrieval.json, retrieval-per-class.csv and near-duplicates.csv`);
-  }
-  if (output.isJson) output.document(scoreDocument(result));
-  else showScore(result, output);
-}
-
-/** All that a search works with. */
-interface Search {
-  session: Session;
-  store: Store;
-  engine: SearchEngine;
-  queries: Query[];
-  data: string;
-  k: number;
-  panel: string | undefined;
-  verbose: boolean;
-}
-
-/** A query and what was found. */
-interface Found {
-  query: Query;
-  photo: Uint8Array;
-  neighbours: Neighbour[];
-}
-
-async function retrieve(search: Search, output: Output, signal: AbortSignal): Promise<void> {
-  const { store, engine, queries, k, panel } = search;
-  if (k > store.meta.count)
-    output.say(`the store has ${formatCount(store.meta.count)} images: fewer than ${k}`);
-  const progress = output.progress('indexing', 'images');
-  await engine
-    .build({ signal, onProgress: (done, total) => progress.update(done, total) })
-    .finally(() => progress.stop());
-  const shown: Found[] = [];
-  const documents: object[] = [];
-  let failed = 0;
-  for (let first = 0; first < queries.length; first += queriesAPass) {
-    signal.throwIfAborted();
-    const { found, bad } = await searchSome(search, queries.slice(first, first + queriesAPass));
-    failed += bad;
-    for (const one of found) {
-      if (output.isJson) documents.push(document(one, store));
-      else show(one, store, output);
-      if (panel !== undefined && shown.length < mostRows) shown.push(one);
-    }
-  }
-  await engine.close();
-  if (panel !== undefined && shown.length > 0) {
-    await writeRetrieval(await rowsOf(shown, search), panel);
-    output.say(
-      `drew ${panel}${shown.length < queries.length - failed ? ` with the first ${mostRows} queries` : ''}`,
-    );
-  }
-  if (output.isJson) output.document(documents);
-  if (failed > 0) {
-    throw new IlsvrcError('E0212', `${failed} of ${queries.length} images could not be used`, {
-      info: 'each is named above; neighbours of the others were found',
-    });
-  }
-}
-
-/** Photos that cannot be used are told of and left out, where there are others. */
-async function searchSome(
-  { session, engine, store, k, queries, verbose }: Search,
-  some: Query[],
-): Promise<{ found: Found[]; bad: number }> {
-  const read: { query: Query; photo: Uint8Array; features: Float32Array }[] = [];
-  for (const query of some) {
-    try {
-      const photo = await query.read();
-      read.push({ query, photo, features: await embed(session, query, photo) });
-    } catch (error) {
-      if (!(error instanceof IlsvrcError) || queries.length === 1) throw error;
-      printError(error, verbose);
-    }
-  }
-  const elements = store.meta.source_dimension;
-  const features = new Float32Array(read.length * elements);
-  for (const [place, one] of read.entries()) features.set(one.features, place * elements);
-  const lists = read.length === 0 ? [] : await neighboursOf(store, await engine.search(features, k));
-  const found = read.map(({ query, photo }, place) => ({ query, photo, neighbours: lists[place] ?? [] }));
-  return { found, bad: some.length - read.length };
-}
-
-/** The features of a photo; an error names it. */
-async function embed(session: Session, { name }: Query, photo: Uint8Array): Promise<Float32Array> {
-  try {
-    return (await session.embed([photo], { views: 1, layer })).data;
-  } catch (error) {
-    if (!(error instanceof IlsvrcError) || error.code !== 'E0212') throw error;
-    const { info, hint } = error;
-    throw new IlsvrcError('E0212', `${name === '-' ? 'stdin' : name} cannot be decoded`, {
-      info: info ?? error.message,
-      hint,
-      cause: error,
-    });
-  }
-}
-
-const className = (store: Store, index: number | undefined) =>
-  index === undefined ? undefined : store.meta.classes[index]?.name;
-
-function document({ query, neighbours }: Found, store: Store): object {
-  return {
-    version: 1,
-    query: query.name,
-    class: className(store, query.class) ?? null,
-    neighbours: neighbours.map(({ path, class: index, distance }) => ({
-      file: path,
-      class: className(store, index),
-      wnid: store.meta.classes[index]?.wnid,
-      distance,
-    })),
-  };
-}
-
-function show({ query, neighbours }: Found, store: Store, output: Output): void {
-  const known = className(store, query.class);
-  output.data(output.bold(known === undefined ? query.name : `${query.name} (${known})`));
-  const width = Math.max(0, ...neighbours.map(({ class: index }) => className(store, index)?.length ?? 0));
-  for (const { path, class: index, distance } of neighbours) {
-    output.data(
-      `  ${formatDistance(distance).padStart(8)}  ${(className(store, index) ?? '').padEnd(width)}  ${path}`,
-    );
-  }
-}
-
-/** The rows of the picture: neighbours as they were prepared. */
-async function rowsOf(found: Found[], { store, data }: Search): Promise<RetrievedRow[]> {
-  const numbers = found.flatMap(({ neighbours }) => neighbours.map(({ row }) => row));
-  const jpegs = await readJpegs(data, await imageRows({ dataset: data, split: store.meta.split, numbers }));
-  let next = 0;
-  return found.map(({ query, photo, neighbours }) => ({
-    query: {
-      photo,
-      class: className(store, query.class),
-      name: query.name.split(/[\\/]/).at(-1) ?? query.name,
-    },
-    neighbours: neighbours.map(({ class: index, distance }) => ({
-      photo: jpegs[next++] ?? new Uint8Array(),
-      class: className(store, index),
-      distance,
-    })),
-  }));
 }

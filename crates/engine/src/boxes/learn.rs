@@ -1,0 +1,203 @@
+//! What a head learns from: every view of the images of a split that have boxes, with the layer's output and the box in it.
+
+use super::Rect;
+use super::fit::{BoxFit, Rows, fit};
+use super::head::HeadRecord;
+use crate::model_file::CHECKSUM_KEY;
+use crate::{Session, Views, WalkRequest};
+use ilsvrc_diagnostics::{BOXES_MISSING, Error, MODEL_CORRUPT, Result};
+use ilsvrc_images::{available_memory, image_rows};
+use ilsvrc_network::View;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+/// What to learn from, and how.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoxRequest {
+    /// Folder of the prepared data set. Its classes need not be the model's, unless `per_class`.
+    pub dataset: PathBuf,
+    /// Name of the split.
+    pub split: String,
+    /// Views of an image.
+    pub views: Views,
+    /// A box for each class instead of one for all.
+    pub per_class: bool,
+    /// Rows (views of images) a step.
+    pub batch: usize,
+    /// Passes over the rows; as many as make [`STEPS`] steps where absent.
+    pub epochs: Option<usize>,
+    /// Learning rate of the first step.
+    pub rate: f32,
+    /// First weights, order, dropout.
+    pub seed: u64,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum BoxProgress {
+    /// Images that went through the net.
+    #[allow(missing_docs)]
+    Features { done: usize, total: usize },
+    /// Epochs made, and the mean loss of the last one: half the squared distance of the edges, in standard deviations.
+    #[allow(missing_docs)]
+    Epoch { done: usize, total: usize, loss: f64 },
+}
+
+/// Steps of training where the epochs are not given.
+const STEPS: usize = 1500;
+/// The fewest epochs then.
+const FEWEST: usize = 4;
+
+impl Session {
+    /// Trains a head and keeps it. Where the features of all images with boxes do not fit into half of the memory, it learns
+    /// from the first ones of the split, whose order is random; the record says from how many.
+    ///
+    /// # Errors
+    /// `BOXES_MISSING`; `LAYER_UNKNOWN`; `INTERRUPTED` when `cancel` is set; `DIVERGED`; those of the data set.
+    pub fn fit_boxes(
+        &mut self,
+        request: &BoxRequest,
+        cancel: &AtomicBool,
+        emit: &mut dyn FnMut(BoxProgress),
+    ) -> Result<&HeadRecord> {
+        let dataset = self.dataset(&request.dataset)?;
+        let images = image_rows(&request.dataset, &request.split, None)?;
+        let boxed = images.iter().filter(|image| !image.row.boxes.is_empty()).count();
+        if boxed == 0 {
+            return Err(no_boxes(&request.dataset, &request.split));
+        }
+        let layer = self.maps_layer()?;
+        let elements = self.elements(Some(&layer))?;
+        let views = request.views.of(self.net());
+        let crop = self.net().crop as f32;
+        let most = most_images(views.len() * elements);
+        let (mut features, mut boxes, mut classes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut kept, wanted) = (0, boxed.min(most));
+        features.reserve_exact(wanted * views.len() * elements);
+        let walk = WalkRequest {
+            dataset: request.dataset.clone(),
+            split: request.split.clone(),
+            views: request.views,
+            layer: Some(layer.clone()),
+        };
+        self.walk(&walk, cancel, &mut |rows, progress| {
+            let row = rows.views * elements;
+            let known = &images[rows.first..][..rows.images];
+            for ((image, features_of), &label) in
+                known.iter().zip(rows.features.chunks_exact(row)).zip(rows.labels)
+            {
+                let Some(main) = largest(&image.row.boxes).filter(|_| kept < wanted) else { continue };
+                kept += 1;
+                features.extend_from_slice(features_of);
+                boxes.extend(views.iter().map(|view| in_view(main, view, crop)));
+                classes.extend(std::iter::repeat_n(label, rows.views));
+            }
+            emit(BoxProgress::Features { done: progress.done, total: progress.total });
+            Ok(())
+        })?;
+        let epochs =
+            request.epochs.unwrap_or_else(|| STEPS.div_ceil(boxes.len().div_ceil(request.batch)).max(FEWEST));
+        let how = BoxFit { batch: request.batch, epochs, rate: request.rate, seed: request.seed };
+        let record = HeadRecord {
+            model: self.checksum()?.to_owned(),
+            layer,
+            views: views.len(),
+            per_class: request.per_class,
+            classes: dataset.manifest().classes.iter().map(|class| class.wnid.clone()).collect(),
+            data: dataset.manifest().name.clone(),
+            images: kept,
+            boxed,
+            loss: f64::NAN,
+            fit: None,
+        };
+        let rows = Rows { features: &features, elements, boxes: &boxes, classes: &classes };
+        let head = fit(&rows, record, &how, self.threads, cancel, &mut |done, loss| {
+            emit(BoxProgress::Epoch { done, total: epochs, loss });
+        })?;
+        Ok(self.head.insert(head).record())
+    }
+
+    /// The layer whose maps say where: the last before the dense layers.
+    ///
+    /// # Errors
+    /// `LAYER_UNKNOWN` in a net of dense layers only.
+    pub(crate) fn maps_layer(&self) -> Result<String> {
+        let outputs = &self.executor.plan().towers[0].outputs;
+        let maps = outputs.iter().find(|output| output.positions > 1);
+        let name = maps.map(|output| output.layer.clone());
+        name.ok_or_else(|| {
+            Error::new(
+                ilsvrc_diagnostics::LAYER_UNKNOWN,
+                format!("{} has no maps to read boxes from", self.net().name),
+            )
+        })
+    }
+
+    /// The checksum of the model's file, which heads name.
+    pub(crate) fn checksum(&self) -> Result<&str> {
+        let found = self.metadata.get(CHECKSUM_KEY).map(String::as_str);
+        found.ok_or_else(|| Error::new(MODEL_CORRUPT, "no model file is loaded that a head could belong to"))
+    }
+}
+
+/// The error for a split without boxes.
+pub(crate) fn no_boxes(dataset: &Path, split: &str) -> Error {
+    Error::new(BOXES_MISSING, format!("no image of {} ({split}) has boxes", dataset.display()))
+        .info("boxes come from PASCAL VOC files beside the photos, or from Kaggle's CSV")
+        .hint("see docs/localize.md, and prepare the photos with their annotations once more")
+}
+
+/// Images whose features, `values` f32 each, fill half of the memory that is free; all where nobody knows that.
+fn most_images(values: usize) -> usize {
+    available_memory().map_or(usize::MAX, |bytes| (bytes as usize / 2 / (values * 4)).max(1))
+}
+
+/// An image with several instances has one box to learn from: the largest.
+fn largest(boxes: &[Rect]) -> Option<&Rect> {
+    let area = |[left, top, right, bottom]: &Rect| (right - left) * (bottom - top);
+    boxes.iter().max_by(|a, b| area(a).total_cmp(&area(b)))
+}
+
+/// A box of the image in shares of the view's crop; mirrored where the view is.
+fn in_view(&[left, top, right, bottom]: &Rect, view: &View, crop: f32) -> Rect {
+    let [row, column] = view.crop.map(f32::from);
+    let (left, right) = ((left - column) / crop, (right - column) / crop);
+    let (top, bottom) = ((top - row) / crop, (bottom - row) / crop);
+    if view.mirror { [1.0 - right, top, 1.0 - left, bottom] } else { [left, top, right, bottom] }
+}
+
+/// The reverse of [`in_view`].
+pub(crate) fn in_image(&[left, top, right, bottom]: &Rect, view: &View, crop: f32) -> Rect {
+    let (left, right) = if view.mirror { (1.0 - right, 1.0 - left) } else { (left, right) };
+    let [row, column] = view.crop.map(f32::from);
+    [left * crop + column, top * crop + row, right * crop + column, bottom * crop + row]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_go_into_views_and_back() {
+        let rect = [10.0, 20.0, 50.0, 70.0];
+        for mirror in [false, true] {
+            let view = View { crop: [8, 4], mean: [8, 4], mirror, ..View::default() };
+            let seen = in_view(&rect, &view, 64.0);
+            let left = (10.0 - 4.0) / 64.0;
+            assert_eq!(seen[if mirror { 2 } else { 0 }], if mirror { 1.0 - left } else { left });
+            assert_eq!(seen[1], 12.0 / 64.0);
+            let back = in_image(&seen, &view, 64.0);
+            assert!(back.iter().zip(rect).all(|(a, b)| (a - b).abs() < 1e-4), "{back:?}");
+        }
+    }
+
+    #[test]
+    fn the_largest_instance_is_learned() {
+        let boxes = [[0.0, 0.0, 5.0, 5.0], [10.0, 10.0, 20.0, 19.0], [0.0, 0.0, 8.0, 8.0]];
+        assert_eq!(largest(&boxes), Some(&boxes[1]));
+        assert_eq!(largest(&[]), None);
+    }
+}
