@@ -12,8 +12,9 @@ const ACTIVATIONS: [Activation; 3] = [Activation::None, Activation::Relu, Activa
 
 /// The problems: (images, of at most, input side, output side, size, stride, pad, input maps, output maps).
 /// Odd sides, windows that hang over the right border, steps over 1, padding larger than the window needs, one image,
-/// a last partial batch, 3 input maps as in the first layer, numbers of maps on both sides of every vector length.
-const CONVOLUTIONS: [[usize; 9]; 15] = [
+/// a last partial batch, 3 input maps as in the first layer, numbers of maps on both sides of every vector length;
+/// windows that end before the right border, so that nobody reads the last rows.
+const CONVOLUTIONS: [[usize; 9]; 19] = [
     [1, 1, 1, 1, 1, 1, 0, 1, 1],
     [2, 3, 5, 5, 3, 1, 1, 3, 5],
     [3, 3, 23, 5, 11, 4, 0, 3, 48],
@@ -29,6 +30,10 @@ const CONVOLUTIONS: [[usize; 9]; 15] = [
     [19, 19, 3, 3, 3, 1, 1, 7, 10],
     [2, 3, 22, 5, 11, 4, 0, 3, 16],
     [2, 2, 10, 5, 3, 2, 1, 3, 8],
+    [2, 2, 10, 4, 3, 2, 0, 4, 12],
+    [2, 3, 12, 2, 3, 5, 0, 5, 9],
+    [1, 1, 24, 5, 11, 4, 2, 3, 16],
+    [2, 2, 13, 3, 4, 4, 1, 3, 8],
 ];
 
 /// (images, of at most, inputs, outputs)

@@ -81,6 +81,12 @@ codes! {
     NO_KERNELS = "E0410";
     /// The split asked for does not exist or holds no images.
     SPLIT_EMPTY = "E0502";
+    /// A file of boxes is the head of another model.
+    HEAD_FOREIGN = "E0511";
+    /// A box head's file is cut short, damaged or something else.
+    HEAD_DAMAGED = "E0512";
+    /// A data set or split has no boxes around objects.
+    BOXES_MISSING = "E0513";
     /// A feature store does not exist or cannot be read.
     STORE_UNREADABLE = "E0701";
     /// A feature store is cut short or damaged.
@@ -93,6 +99,16 @@ codes! {
     FEATURES_UNUSABLE = "E0705";
     /// Another process is writing the same feature store.
     STORE_BUSY = "E0709";
+    /// A file to import does not exist, cannot be read or has an unknown format.
+    IMPORT_UNREADABLE = "E0801";
+    /// A file to import is cut short, or its numbers contradict each other.
+    IMPORT_CORRUPT = "E0802";
+    /// A file to import holds a net of a form that we do not have.
+    IMPORT_UNSUPPORTED = "E0803";
+    /// The class names given are not as many as the imported net has classes.
+    IMPORT_CLASSES = "E0804";
+    /// The net cannot be said in the format asked for.
+    EXPORT_UNSUPPORTED = "E0805";
     /// A bug: something that should not happen did.
     INTERNAL = "E0901";
     /// Stopped on request.

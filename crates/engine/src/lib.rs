@@ -2,9 +2,11 @@
 //! evaluates a split, classifies photos, and reads and writes model files. Knows nothing of epochs to come, schedules
 //! or run directories: those are decisions, and decisions live above.
 
+mod boxes;
 mod classify;
 mod devices;
 mod evaluate;
+mod interchange;
 mod machine;
 mod model_file;
 mod options;
@@ -14,9 +16,13 @@ mod train;
 mod views;
 mod walk;
 
+pub use boxes::{BoxProgress, BoxRequest, Head, HeadRecord, LocateRequest, Located, Method};
 pub use classify::{ClassifyRequest, EmbedRequest, Embedded, Placed};
 pub use devices::{Layout, Memory, MemoryRequest, Place, PlaceMemory, memory};
 pub use evaluate::{EvaluateReport, EvaluateRequest};
+pub use interchange::{
+    Class, ExportFile, ExportRequest, Exported, Format, ImportReport, ImportRequest, export, import,
+};
 pub use machine::Machine;
 pub use model_file::{ModelFile, read_metadata};
 pub use options::{CacheOptions, Options, Purpose};

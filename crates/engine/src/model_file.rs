@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 const VERSION_KEY: &str = "ilsvrc.version";
 const VERSION: &str = "1";
-const CHECKSUM_KEY: &str = "ilsvrc.checksum";
+pub(crate) const CHECKSUM_KEY: &str = "ilsvrc.checksum";
 /// Hexadecimal digits of a SHA-256.
 const DIGITS: usize = 64;
 /// Bytes of the header's length.
@@ -29,14 +29,29 @@ pub(crate) struct Tensor<'a> {
     pub(crate) read: Box<dyn Fn() -> Result<Vec<f32>> + 'a>,
 }
 
-/// Writes a file: a temporary one beside it, flushed to the disk, then renamed. `path` holds the old content or the new.
+/// Writes a model file.
 ///
 /// # Errors
 /// `WRITE_FAILED`, and those of reading tensors.
 pub(crate) fn write(path: &Path, metadata: &BTreeMap<String, String>, tensors: &[Tensor]) -> Result<()> {
     let failed = |error: io::Error| Error::io(WRITE_FAILED, "write", path, &error);
+    replace(path, |file| write_to(file, metadata, tensors, &failed))
+}
+
+/// Writes a file: a temporary one beside it, flushed to the disk, then renamed. `path` holds the old content or the new.
+///
+/// # Errors
+/// `WRITE_FAILED`, and those of `content`.
+pub(crate) fn replace(path: &Path, content: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> Result<()> {
+    let failed = |error: io::Error| Error::io(WRITE_FAILED, "write", path, &error);
     let temporary = temporary(path);
-    let written = write_to(&temporary, metadata, tensors, &failed)
+    let written = File::create(&temporary)
+        .map_err(failed)
+        .and_then(|file| {
+            let mut file = BufWriter::with_capacity(1 << 20, file);
+            content(&mut file)?;
+            file.flush().and_then(|()| file.get_ref().sync_all()).map_err(failed)
+        })
         .and_then(|()| fs::rename(&temporary, path).map_err(failed))
         .and_then(|()| flush_directory(path).map_err(failed));
     if written.is_err() {
@@ -59,13 +74,12 @@ fn flush_directory(path: &Path) -> io::Result<()> {
 }
 
 fn write_to(
-    path: &Path,
+    file: &mut BufWriter<File>,
     metadata: &BTreeMap<String, String>,
     tensors: &[Tensor],
     failed: &dyn Fn(io::Error) -> Error,
 ) -> Result<()> {
     let header = header(metadata, tensors);
-    let mut file = BufWriter::with_capacity(1 << 20, File::create(path).map_err(failed)?);
     file.write_all(&(header.len() as u64).to_le_bytes())
         .and_then(|()| file.write_all(&header))
         .map_err(failed)?;
@@ -80,8 +94,6 @@ fn write_to(
     let place = checksum_place(&header).expect("the header was made with one");
     file.seek(SeekFrom::Start((PREFIX + place) as u64))
         .and_then(|_| file.write_all(hex(hash).as_bytes()))
-        .and_then(|()| file.flush())
-        .and_then(|()| file.get_ref().sync_all())
         .map_err(failed)
 }
 

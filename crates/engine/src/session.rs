@@ -2,7 +2,7 @@
 
 use crate::model_file::{self, ModelFile, Tensor};
 use crate::train::Feed;
-use crate::{CacheOptions, Layout, Options, Purpose, devices};
+use crate::{CacheOptions, Head, Layout, Options, Purpose, devices};
 use ilsvrc_diagnostics::{CLASSES_DIFFER, Error, IMAGE_SIZE, INTERNAL, MODEL_FOREIGN, Result};
 use ilsvrc_images::{Cache, Dataset};
 use ilsvrc_network::{Execution, Net, ParamId, Parameter, Slot};
@@ -27,6 +27,8 @@ pub struct Session {
     pub(crate) under_way: usize,
     /// Decoded images; of one data set, and of no use to others.
     pub(crate) cache: Option<Arc<Cache>>,
+    /// What says where things are, once it was trained or loaded.
+    pub(crate) head: Option<Head>,
     dataset: Option<(PathBuf, Arc<Dataset>)>,
     purpose: Purpose,
 }
@@ -55,6 +57,7 @@ impl Session {
             feed: None,
             under_way: 0,
             cache: None,
+            head: None,
             dataset: None,
             purpose: options.purpose,
         };
@@ -178,6 +181,8 @@ impl Session {
         }
         self.mean = Some(Arc::new(file.read(MEAN)?));
         self.metadata = file.metadata().clone();
+        // It belonged to the weights before.
+        self.head = None;
         Ok(())
     }
 

@@ -61,6 +61,17 @@ pub struct Mapping {
 }
 
 impl Mapping {
+    /// That of a photo of `photo` (columns, rows) in its square of `size`.
+    pub fn of(resize: Resize, photo: [usize; 2], size: usize) -> Self {
+        let window = resize.window(photo);
+        Self { offset: window.corner, scale: window.size.map(|side| size as f64 / side) }
+    }
+
+    /// The reverse of [`Mapping::apply`]: where the photo has what the square has in `place`.
+    pub fn undo(&self, place: [f64; 2]) -> [f64; 2] {
+        [0, 1].map(|axis| place[axis] / self.scale[axis] + self.offset[axis])
+    }
+
     /// The place of `[x, y]` in the square; outside of it where it was cut off.
     pub fn apply(&self, place: [f64; 2]) -> [f64; 2] {
         [0, 1].map(|axis| (place[axis] - self.offset[axis]) * self.scale[axis])
@@ -121,8 +132,6 @@ impl Squarer {
             pixels = turned;
         }
         let [width, height] = turn::size(facts.size, turn);
-        let window = how.resize.window([width, height]);
-        let scale = window.size.map(|side| how.size as f64 / side);
         Ok(Square {
             pixels,
             width,
@@ -130,7 +139,7 @@ impl Squarer {
             warned: facts.warned,
             as_is: facts.kept && !facts.warned && turn == Orientation::NoTransforms,
             rotation: facts.orientation != Orientation::NoTransforms,
-            mapping: Mapping { offset: window.corner, scale },
+            mapping: Mapping::of(how.resize, [width, height], how.size),
         })
     }
 

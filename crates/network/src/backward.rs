@@ -19,6 +19,8 @@ pub(crate) fn build(plan: &mut Plan, trace: &Trace) {
             let read = if index > first { backward.product(&gradient) } else { Vec::new() };
             backward.weights(&gradient);
             read
+        } else if backward.layer().reads() == Reads::Both {
+            backward.norm_across(&gradient)
         } else {
             backward.elementwise(&gradient)
         };
@@ -128,6 +130,24 @@ impl Backward<'_> {
             Exchange::GatherGradient { positions, maps, gathered_gradient, own_gradient },
         );
         shares
+    }
+
+    /// Gradient of a normalisation over both towers' maps: by way of tower 0, as they went.
+    fn norm_across(&mut self, gradient: &[Option<BufferId>]) -> Vec<Option<BufferId>> {
+        let Some(input) = self.step.input[0] else { return vec![None; gradient.len()] };
+        let (positions, maps) = (self.shape.input.positions(), self.shape.input.maps);
+        let all = self.shape.in_maps;
+        let output_gradient = self.add_buffer(0, " of both", positions * all);
+        let gathered = (0..gradient.len()).map(|tower| (tower == 0).then_some(output_gradient)).collect();
+        let own = gradient.iter().flatten().copied().collect();
+        meet(&mut self.plan.backward, Exchange::Gather { positions, maps, own, gathered });
+        let input_gradient = self.add_buffer(0, " input", positions * all);
+        let norm = norm(self.layer());
+        self.append(
+            0,
+            Op::LrnGradient { norm, positions, maps: all, input, output_gradient, input_gradient },
+        );
+        self.scatter((0..gradient.len()).map(|tower| (tower == 0).then_some(input_gradient)).collect())
     }
 
     /// Gradients of layers without parameters.

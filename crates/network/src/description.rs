@@ -29,6 +29,17 @@ pub enum Reads {
     Both,
 }
 
+/// What becomes of a convolution's last window where it does not end with its padded input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Round {
+    /// It is there, and reads zeros beyond the border: the paper's net.
+    #[default]
+    Ceil,
+    /// It is left out: PyTorch and Caffe.
+    Floor,
+}
+
 /// How a layer's parameters start and learn.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,11 +63,19 @@ fn one() -> f32 {
     1.0
 }
 
+fn is_ceil(round: &Round) -> bool {
+    *round == Round::Ceil
+}
+
+fn is_own(reads: &Reads) -> bool {
+    *reads == Reads::Own
+}
+
 /// A layer. Layers without parameters work on each tower by itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Layer {
-    /// Convolution; output side `1 + ceil((2*pad + in - size) / stride)`, zeros outside the image.
+    /// Convolution; output side `1 + round((2*pad + in - size) / stride)`, zeros outside the image.
     Conv {
         /// Unique among the layers, as `conv1`.
         name: String,
@@ -71,6 +90,9 @@ pub enum Layer {
         /// Which towers' maps it reads. The image is read whole by both towers.
         #[serde(default)]
         reads: Reads,
+        /// Whether a window that begins inside and ends outside of the padded input counts.
+        #[serde(default, skip_serializing_if = "is_ceil")]
+        round: Round,
         /// How its parameters start and learn.
         learning: Learning,
     },
@@ -94,7 +116,7 @@ pub enum Layer {
     /// `tanh(x)`.
     Tanh,
     /// Local response normalisation across maps: `b = a / (k + alpha/size * sum a^2)^beta` over `size` neighbouring
-    /// maps of the own tower, the window clipped at the first and last map.
+    /// maps, the window clipped at the first and last map.
     Lrn {
         /// Number of maps in the window (odd).
         size: usize,
@@ -104,6 +126,9 @@ pub enum Layer {
         alpha: f32,
         /// The exponent.
         beta: f32,
+        /// Whose maps are neighbours: the own tower's, as in the paper, or both towers', tower 0's first, as in Caffe.
+        #[serde(default, skip_serializing_if = "is_own")]
+        reads: Reads,
     },
     /// The same within each map: the sum runs over a `size` x `size` window of positions (clipped) and `alpha` is
     /// divided by `size * size`.
@@ -173,7 +198,7 @@ impl Layer {
     /// Which towers' maps the layer reads.
     pub fn reads(&self) -> Reads {
         match self {
-            Layer::Conv { reads, .. } | Layer::Dense { reads, .. } => *reads,
+            Layer::Conv { reads, .. } | Layer::Dense { reads, .. } | Layer::Lrn { reads, .. } => *reads,
             _ => Reads::Own,
         }
     }

@@ -1,6 +1,6 @@
 //! Nets for the tests of this and other crates. Users' presets live in `packages/config`.
 
-use crate::{Layer, Learning, Net, Reads};
+use crate::{Layer, Learning, Net, Reads, Round};
 
 /// N(0, `weight_std`), a constant bias, the recipe's rates and decay.
 pub fn learning(weight_std: f32, bias: f32) -> Learning {
@@ -10,7 +10,8 @@ pub fn learning(weight_std: f32, bias: f32) -> Learning {
 /// A convolution that reads its own tower.
 pub fn conv(name: &str, filters: usize, size: usize, stride: usize, pad: usize, bias: f32) -> Layer {
     let learning = learning(0.01, bias);
-    Layer::Conv { name: name.into(), filters, size, stride, pad, reads: Reads::Own, learning }
+    let (name, reads, round) = (name.into(), Reads::Own, Round::Ceil);
+    Layer::Conv { name, filters, size, stride, pad, reads, round, learning }
 }
 
 /// A dense layer that reads its own tower.
@@ -24,9 +25,9 @@ pub fn dense(name: &str, units: usize, bias: f32) -> Layer {
     }
 }
 
-/// The same layer, reading both towers.
+/// The same layer, reading both towers (a normalisation: across them).
 pub fn both(mut layer: Layer) -> Layer {
-    if let Layer::Conv { reads, .. } | Layer::Dense { reads, .. } = &mut layer {
+    if let Layer::Conv { reads, .. } | Layer::Dense { reads, .. } | Layer::Lrn { reads, .. } = &mut layer {
         *reads = Reads::Both;
     }
     layer
@@ -43,7 +44,7 @@ pub fn joined(layer: Layer) -> Layer {
 
 /// The paper's normalisation.
 pub fn lrn() -> Layer {
-    Layer::Lrn { size: 5, k: 2.0, alpha: 1e-4, beta: 0.75 }
+    Layer::Lrn { size: 5, k: 2.0, alpha: 1e-4, beta: 0.75, reads: Reads::Own }
 }
 
 /// The paper's overlapping pool.
@@ -153,7 +154,7 @@ pub fn miniature() -> Net {
     let layers = vec![
         strong(conv("conv1", 4, 5, 3, 0, 0.1)),
         Layer::Relu,
-        Layer::Lrn { size: 3, k: 1.5, alpha: 0.3, beta: 0.75 },
+        Layer::Lrn { size: 3, k: 1.5, alpha: 0.3, beta: 0.75, reads: Reads::Own },
         max_pool(),
         strong(both(conv("conv2", 3, 3, 2, 1, 0.1))),
         Layer::Tanh,
@@ -167,4 +168,18 @@ pub fn miniature() -> Net {
         strong(joined(dense("fc5", 4, 0.0))),
     ];
     Net { name: "miniature".into(), image: 31, crop: 28, towers: 2, layers }
+}
+
+/// The miniature as Caffe would have it: windows end inside, and the normalisation runs across both towers' maps.
+pub fn miniature_across() -> Net {
+    let mut net = miniature();
+    net.name = "miniature-across".into();
+    for layer in &mut net.layers {
+        match layer {
+            Layer::Conv { round, .. } => *round = Round::Floor,
+            Layer::Lrn { reads, .. } => *reads = Reads::Both,
+            _ => {}
+        }
+    }
+    net
 }

@@ -79,7 +79,14 @@ impl<'a> Forward<'a> {
         if matches!(layer, Layer::Dense { .. }) {
             self.keep_features(index, shape);
         }
-        let input = if layer.reads() == Reads::Both { self.gather(index, shape) } else { self.own.clone() };
+        if matches!(layer, Layer::Lrn { reads: Reads::Both, .. }) {
+            return self.norm_across(index, shape);
+        }
+        let input = if layer.reads() == Reads::Both {
+            self.gather(index, shape, shape.towers)
+        } else {
+            self.own.clone()
+        };
         let mut output = vec![None; self.net.towers];
         let mut parameters = vec![None; self.net.towers];
         for tower in 0..shape.towers {
@@ -119,7 +126,37 @@ impl<'a> Forward<'a> {
         }
     }
 
-    fn gather(&mut self, index: usize, shape: &LayerShape) -> Vec<Option<BufferId>> {
+    /// Normalisation over both towers' maps: they meet on tower 0, and each tower is given its own back. Giving back is
+    /// the same exchange as that of a gathered gradient which one tower alone has.
+    fn norm_across(&mut self, index: usize, shape: &LayerShape) -> Step {
+        let gathered = self.gather(index, shape, 1);
+        let (positions, maps) = (shape.output.positions(), shape.output.maps);
+        let label = self.net.label(index);
+        let normalised =
+            self.plan.towers[0].add_buffer(format!("{label} of both"), positions * shape.in_maps);
+        let input = gathered[0].expect("gathered on tower 0");
+        let norm = norm(&self.net.layers[index]);
+        let op = Op::Lrn { norm, positions, maps: shape.in_maps, input, output: normalised };
+        append(&mut self.plan.forward, self.net.towers, 0, op);
+        let own_gradient: Vec<_> = self
+            .plan
+            .towers
+            .iter_mut()
+            .map(|tower| tower.add_buffer(label.clone(), shape.output.elements()))
+            .collect();
+        self.own = own_gradient.iter().copied().map(Some).collect();
+        self.activated = false;
+        let gathered_gradient =
+            (0..self.net.towers).map(|tower| (tower == 0).then_some(normalised)).collect();
+        meet(
+            &mut self.plan.forward,
+            Exchange::GatherGradient { positions, maps, gathered_gradient, own_gradient },
+        );
+        Step { input: gathered, output: self.own.clone(), parameters: vec![None; self.net.towers] }
+    }
+
+    /// Both towers' maps side by side, on the first `readers` towers.
+    fn gather(&mut self, index: usize, shape: &LayerShape, readers: usize) -> Vec<Option<BufferId>> {
         let elements = shape.input.positions() * shape.in_maps;
         let name = format!("{} input", self.net.label(index));
         let gathered: Vec<Option<BufferId>> = self
@@ -127,7 +164,7 @@ impl<'a> Forward<'a> {
             .towers
             .iter_mut()
             .enumerate()
-            .map(|(tower, plan)| (tower < shape.towers).then(|| plan.add_buffer(name.clone(), elements)))
+            .map(|(tower, plan)| (tower < readers).then(|| plan.add_buffer(name.clone(), elements)))
             .collect();
         let exchange = Exchange::Gather {
             positions: shape.input.positions(),
@@ -230,7 +267,7 @@ fn op(
 /// The constants of a normalisation, `alpha` divided by the number of elements in a whole window.
 pub(crate) fn norm(layer: &Layer) -> Norm {
     match *layer {
-        Layer::Lrn { size, k, alpha, beta } => Norm { size, k, alpha: alpha / size as f32, beta },
+        Layer::Lrn { size, k, alpha, beta, .. } => Norm { size, k, alpha: alpha / size as f32, beta },
         Layer::MapNorm { size, k, alpha, beta } => {
             Norm { size, k, alpha: alpha / (size * size) as f32, beta }
         }

@@ -33,4 +33,5 @@ pub use op::*;
 pub use operands::*;
 pub use plan::*;
 pub use score::*;
+pub use shapes::{LayerShape, Shape};
 pub use summary::*;

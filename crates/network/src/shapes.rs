@@ -1,6 +1,6 @@
 //! Shapes: from the crop's side through the layers. Everything here is per tower.
 
-use crate::{Layer, Net, Reads, Window};
+use crate::{Layer, Net, Reads, Round, Window};
 use ilsvrc_diagnostics::{Error, NET_INVALID, Result};
 
 /// Colour channels of the image.
@@ -14,42 +14,45 @@ const MOST_WEIGHTS: usize = 1 << 30;
 
 /// What a layer hands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shape {
+pub struct Shape {
     /// Side of the square maps; 1 after a dense layer.
-    pub(crate) side: usize,
+    pub side: usize,
     /// Maps, or units.
-    pub(crate) maps: usize,
+    pub maps: usize,
     /// False after a dense layer.
-    pub(crate) spatial: bool,
+    pub spatial: bool,
 }
 
 impl Shape {
-    pub(crate) fn positions(self) -> usize {
+    /// Rows times columns.
+    pub fn positions(self) -> usize {
         self.side * self.side
     }
 
-    pub(crate) fn elements(self) -> usize {
+    /// Values of one image.
+    pub fn elements(self) -> usize {
         self.positions() * self.maps
     }
 }
 
 /// A layer's place in the net.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LayerShape {
+pub struct LayerShape {
     /// Of the own tower's input, before any gathering.
-    pub(crate) input: Shape,
+    pub input: Shape,
     /// Maps that a window sees: both towers' where the layer reads both.
-    pub(crate) in_maps: usize,
-    pub(crate) output: Shape,
+    pub in_maps: usize,
+    /// What each tower hands on.
+    pub output: Shape,
     /// Of convolutions and pools.
-    pub(crate) window: Option<Window>,
+    pub window: Option<Window>,
     /// Towers that compute it.
-    pub(crate) towers: usize,
+    pub towers: usize,
 }
 
 impl LayerShape {
     /// Shape of the weights in files: OIHW, or OI between dense layers.
-    pub(crate) fn weights(&self) -> Vec<usize> {
+    pub fn weights(&self) -> Vec<usize> {
         let (outputs, inputs) = (self.output.maps, self.in_maps);
         match self.window {
             Some(window) => vec![outputs, inputs, window.size, window.size],
@@ -62,6 +65,17 @@ impl LayerShape {
 /// The shape of the image that each tower sees.
 pub(crate) fn image(net: &Net) -> Shape {
     Shape { side: net.crop, maps: CHANNELS, spatial: true }
+}
+
+impl Net {
+    /// The place of every layer, first to last.
+    ///
+    /// # Errors
+    /// `NET_INVALID` where the net is.
+    pub fn layer_shapes(&self) -> Result<Vec<LayerShape>> {
+        self.validate()?;
+        shapes(self)
+    }
 }
 
 /// The shapes of all layers. Expects numbers within `validate`'s limits.
@@ -90,8 +104,8 @@ fn layer_shape(net: &Net, layer: &Layer, input: Shape) -> Result<LayerShape, Str
         return Err(format!("{} works on maps and cannot follow a dense layer", layer.kind()));
     }
     let (output, window) = match *layer {
-        Layer::Conv { filters, size, stride, pad, .. } => {
-            let window = conv_window(input.side, size, stride, pad)?;
+        Layer::Conv { filters, size, stride, pad, round, .. } => {
+            let window = conv_window(input.side, size, stride, pad, round)?;
             (Shape { side: window.output, maps: filters, spatial: true }, Some(window))
         }
         Layer::MaxPool { size, stride } | Layer::AvgPool { size, stride } => {
@@ -116,8 +130,9 @@ fn layer_shape(net: &Net, layer: &Layer, input: Shape) -> Result<LayerShape, Str
     Ok(shape)
 }
 
-/// Output side `1 + ceil((2 pad + input - size) / stride)`: the last window may hang over the border and reads zeros.
-fn conv_window(input: usize, size: usize, stride: usize, pad: usize) -> Result<Window, String> {
+/// Output side `1 + round((2 pad + input - size) / stride)`: rounded up, the last window may hang over the border and
+/// reads zeros there; rounded down, there is none such.
+fn conv_window(input: usize, size: usize, stride: usize, pad: usize, round: Round) -> Result<Window, String> {
     if pad >= size {
         return Err(format!("padding {pad} must be smaller than the window, {size}"));
     }
@@ -127,7 +142,11 @@ fn conv_window(input: usize, size: usize, stride: usize, pad: usize) -> Result<W
             "window {size} is larger than its input, {input} with {pad} of padding on each side"
         ));
     }
-    Ok(Window { input, output: 1 + (padded - size).div_ceil(stride), size, stride, pad })
+    let steps = match round {
+        Round::Ceil => (padded - size).div_ceil(stride),
+        Round::Floor => (padded - size) / stride,
+    };
+    Ok(Window { input, output: 1 + steps, size, stride, pad })
 }
 
 /// Output side `ceil((input - size) / stride) + 1`. A stride above the size could leave a last window without a
@@ -156,10 +175,12 @@ mod tests {
             (32, 5, 1, 2, 32),
             (5, 5, 3, 0, 1),
         ] {
-            assert_eq!(conv_window(input, size, stride, pad).unwrap().output, output);
+            assert_eq!(conv_window(input, size, stride, pad, Round::Ceil).unwrap().output, output);
         }
-        assert!(conv_window(4, 7, 1, 1).is_err());
-        assert!(conv_window(9, 3, 1, 3).is_err());
+        // torchvision's first layer, where rounding up would give 56.
+        assert_eq!(conv_window(224, 11, 4, 2, Round::Floor).unwrap().output, 55);
+        assert!(conv_window(4, 7, 1, 1, Round::Ceil).is_err());
+        assert!(conv_window(9, 3, 1, 3, Round::Floor).is_err());
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Net {
             }
             Layer::Dense { units, .. } => within("units", units, 1, MOST_MAPS),
             Layer::Relu | Layer::Tanh => Ok(()),
-            Layer::Lrn { size, k, alpha, beta } | Layer::MapNorm { size, k, alpha, beta } => {
+            Layer::Lrn { size, k, alpha, beta, .. } | Layer::MapNorm { size, k, alpha, beta } => {
                 validate_norm(size, k, alpha, beta)
             }
             Layer::MaxPool { size, stride } | Layer::AvgPool { size, stride } => {
@@ -177,7 +177,10 @@ mod tests {
         refused(|net| net.layers.truncate(3), "dense");
         refused(|net| net.layers[11] = examples::conv("conv1", 1, 1, 1, 0, 0.0), "conv1");
         refused(|net| net.layers[3] = Layer::MaxPool { size: 500, stride: 2 }, "500");
-        refused(|net| net.layers[2] = Layer::Lrn { size: 4, k: 1.0, alpha: 1.0, beta: 0.75 }, "odd");
+        refused(
+            |net| net.layers[2] = Layer::Lrn { size: 4, k: 1.0, alpha: 1.0, beta: 0.75, reads: Reads::Own },
+            "odd",
+        );
         refused(|net| net.layers[12] = Layer::Dropout { rate: 1.0 }, "rate");
         refused(
             |net| {

@@ -87,6 +87,7 @@ fn no_buffer_is_overwritten_while_it_is_needed() {
         examples::cifar_80sec(),
         examples::cifar_18pct(),
         examples::miniature(),
+        examples::miniature_across(),
     ];
     for net in &nets {
         for batch in [1, 3, 128] {

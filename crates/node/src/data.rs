@@ -208,6 +208,31 @@ pub fn image_rows(options: String, emit: Emit) -> napi::Result<Job> {
     })
 }
 
+/// What a PASCAL VOC file says: `{filename, objects: [{name, box}]}`.
+#[napi]
+pub fn read_voc(xml: &[u8]) -> Event {
+    #[derive(Serialize)]
+    struct Object {
+        name: String,
+        #[serde(rename = "box")]
+        rect: [f32; 4],
+    }
+    #[derive(Serialize)]
+    struct Voc {
+        filename: String,
+        objects: Vec<Object>,
+    }
+    guarded(|| {
+        let found = ilsvrc_layouts::formats::voc::annotation(xml)?;
+        let objects = found.objects.into_iter();
+        let object = |object: ilsvrc_layouts::formats::voc::Object| Object {
+            rect: [object.left, object.top, object.right, object.bottom],
+            name: object.name,
+        };
+        Outcome::json(&Voc { filename: found.filename, objects: objects.map(object).collect() })
+    })
+}
+
 /// The metadata of a model file, an object of strings.
 #[napi(ts_args_type = "path: string, emit: (event: Event) => void")]
 pub fn read_model_metadata(path: String, emit: Emit) -> napi::Result<Job> {

@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod data;
+pub mod interchange;
 pub mod job;
 pub mod session;
 pub mod store;

@@ -115,6 +115,39 @@ impl NativeSession {
         })
     }
 
+    /// Trains a box head and keeps it: `BoxRequest` to `HeadRecord`, with a `BoxProgress` for each batch and epoch.
+    #[napi(ts_args_type = "request: string, emit: (event: Event) => void")]
+    pub fn fit_boxes(&self, request: String, emit: Emit) -> napi::Result<Job> {
+        self.start(emit, move |session, context| {
+            let emit = &mut |progress| context.progress(&progress);
+            Outcome::json(session.fit_boxes(&parse(&request)?, &context.cancel, emit)?)
+        })
+    }
+
+    /// Writes the head.
+    #[napi(ts_args_type = "path: string, emit: (event: Event) => void")]
+    pub fn save_head(&self, path: String, emit: Emit) -> napi::Result<Job> {
+        self.start(emit, move |session, _| {
+            session.save_head(Path::new(&path))?;
+            Outcome::json(&())
+        })
+    }
+
+    /// Reads a head of the model that is loaded; gives its `HeadRecord`.
+    #[napi(ts_args_type = "path: string, emit: (event: Event) => void")]
+    pub fn load_head(&self, path: String, emit: Emit) -> napi::Result<Job> {
+        self.start(emit, move |session, _| Outcome::json(session.load_head(Path::new(&path))?))
+    }
+
+    /// Classes and boxes of image files: `LocateRequest`, a list of `Located`.
+    #[napi(ts_args_type = "files: Uint8Array[], request: string, emit: (event: Event) => void")]
+    pub fn locate(&self, files: Vec<Uint8Array>, request: String, emit: Emit) -> napi::Result<Job> {
+        let files: Vec<Vec<u8>> = files.iter().map(|file| file.to_vec()).collect();
+        self.start(emit, move |session, context| {
+            Outcome::json(&session.locate(&files, &parse(&request)?, &context.cancel)?)
+        })
+    }
+
     /// Writes a model file; `metadata` is an object of strings.
     #[napi(ts_args_type = "path: string, metadata: string, emit: (event: Event) => void")]
     pub fn save_model(&self, path: String, metadata: String, emit: Emit) -> napi::Result<Job> {

@@ -113,6 +113,11 @@ fn a_two_tower_net_with_every_kind_of_layer() {
 }
 
 #[test]
+fn a_normalisation_across_towers_and_windows_that_end_inside() {
+    Probe::new(examples::miniature_across(), 3, 3).check();
+}
+
+#[test]
 fn one_image() {
     Probe::new(examples::miniature(), 1, 1).check();
 }
@@ -138,7 +143,10 @@ fn a_step_lowers_the_loss() {
 
 #[test]
 fn fused_and_unfused_plans_agree() {
-    let net = examples::miniature();
+    [examples::miniature(), examples::miniature_across()].into_iter().for_each(fused_and_unfused_agree);
+}
+
+fn fused_and_unfused_agree(net: Net) {
     let mut fused = Probe::new(net.clone(), 3, 3);
     let mut plain = Probe::new(net.clone(), 3, 3);
     let plan = Plan::with_fusion(&net, 3, Use::Training, false).expect("a plan");

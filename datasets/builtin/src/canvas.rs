@@ -29,6 +29,16 @@ impl Canvas {
         (range(centre[0], self.width), range(centre[1], self.height))
     }
 
+    /// Calls `visit(column, row, offset)` for the pixels within `reach` of `centre`; `offset` is from `centre`, in pixels.
+    pub(crate) fn each(&self, centre: Point, reach: f32, mut visit: impl FnMut(usize, usize, Point)) {
+        let (columns, rows) = self.window(centre, reach);
+        for y in rows {
+            for x in columns.clone() {
+                visit(x, y, sub(centre_of(x, y), centre));
+            }
+        }
+    }
+
     /// Paints within `reach` of `centre`: `brush(offset)` gives the colour and its opacity, or nothing.
     /// `offset` is from `centre`, in pixels.
     pub(crate) fn paint(

@@ -22,7 +22,7 @@ use ilsvrc_diagnostics::{Error, INTERRUPTED, Result, WRITE_FAILED};
 use ilsvrc_images::Encoder;
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Of each five images of a class, one is for validation.
@@ -30,7 +30,8 @@ const VALIDATION_EVERY: usize = 5;
 
 /// What to draw.
 pub struct Options {
-    /// The folder that gets `train/<class>/<number>.jpg`, `val/<class>/<number>.jpg` and `builtin.json`.
+    /// The folder that gets `train/<class>/<number>.jpg`, `val/<class>/<number>.jpg`, `builtin.json` and, below
+    /// `annotations/`, a PASCAL VOC file an image.
     pub out: PathBuf,
     /// How many images in both splits together. From 60 on every class is in both.
     pub images: usize,
@@ -105,8 +106,26 @@ fn draw(options: &Options, index: usize) -> Result<u64> {
     let split = if number % VALIDATION_EVERY == VALIDATION_EVERY - 1 { "val" } else { "train" };
     let mut dice = Dice::new(options.seed, index as u32);
     let quality = dice.whole(75, 95) as u8;
-    let jpeg = Encoder::new(quality).encode(&scene::render(&mut dice, draw))?;
-    let path = options.out.join(split).join(class).join(format!("{number:05}.jpg"));
-    fs::write(&path, &jpeg).map_err(|error| Error::io(WRITE_FAILED, "write", &path, &error))?;
+    let (picture, bounds) = scene::render(&mut dice, draw);
+    let jpeg = Encoder::new(quality).encode(&picture)?;
+    let place = |root: PathBuf, ending| root.join(split).join(class).join(format!("{number:05}.{ending}"));
+    write(&place(options.out.clone(), "jpg"), &jpeg)?;
+    let annotation = annotation(&format!("{number:05}.jpg"), [picture.width, picture.height], class, bounds);
+    write(&place(options.out.join(marker::ANNOTATIONS), "xml"), annotation.as_bytes())?;
     Ok(jpeg.len() as u64)
+}
+
+/// Where the figure is, as PASCAL VOC has it. Names are ours: none needs escaping.
+fn annotation(file: &str, [width, height]: [usize; 2], class: &str, bounds: scene::Bounds) -> String {
+    let [left, top, right, bottom] = bounds;
+    format!(
+        "<annotation><filename>{file}</filename>\
+         <size><width>{width}</width><height>{height}</height><depth>3</depth></size>\
+         <object><name>{class}</name><bndbox><xmin>{left}</xmin><ymin>{top}</ymin>\
+         <xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object></annotation>\n"
+    )
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).map_err(|error| Error::io(WRITE_FAILED, "write", path, &error))
 }

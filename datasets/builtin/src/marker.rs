@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Goes up whenever the same options give other pictures.
-const VERSION: u32 = 1;
+/// Goes up whenever the same options give other files.
+const VERSION: u32 = 2;
 
 const NAME: &str = "builtin.json";
+
+/// The folder of the boxes.
+pub(crate) const ANNOTATIONS: &str = "annotations";
 
 /// The contents of the file.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -54,8 +57,10 @@ pub(crate) fn begin(options: &Options) -> Result<Option<Summary>> {
             if found == wanted && summary.is_some() {
                 return Ok(summary);
             }
-            for split in splits.iter().filter(|split| split.exists()) {
-                fs::remove_dir_all(split).map_err(|error| Error::io(WRITE_FAILED, "clear", split, &error))?;
+            let annotations = out.join(ANNOTATIONS);
+            for folder in splits.iter().chain([&annotations]).filter(|folder| folder.exists()) {
+                fs::remove_dir_all(folder)
+                    .map_err(|error| Error::io(WRITE_FAILED, "clear", folder, &error))?;
             }
         }
         None => {
@@ -69,7 +74,8 @@ pub(crate) fn begin(options: &Options) -> Result<Option<Summary>> {
             }
         }
     }
-    for folder in splits.iter().flat_map(|split| crate::class_names().map(move |class| split.join(class))) {
+    let roots = splits.into_iter().chain(self::splits(&out.join(ANNOTATIONS)));
+    for folder in roots.flat_map(|split| crate::class_names().map(move |class| split.join(class))) {
         fs::create_dir_all(&folder).map_err(|error| Error::io(WRITE_FAILED, "create", &folder, &error))?;
     }
     wanted.write(out)?;

@@ -21,8 +21,11 @@ const LARGE: [f32; 2] = [0.55, 0.85];
 /// Figures stand upright give or take this angle (radians).
 const TILT: f32 = 0.35;
 
-/// The picture that `dice` gives of a figure that `draw` makes.
-pub(crate) fn render(dice: &mut Dice, draw: Draw) -> Image {
+/// First column and row, last column and row.
+pub(crate) type Bounds = [usize; 4];
+
+/// The picture that `dice` gives of a figure that `draw` makes, and the pixels that the figure spans in it.
+pub(crate) fn render(dice: &mut Dice, draw: Draw) -> (Image, Bounds) {
     let (width, height) = size(dice);
     let short = width.min(height) as f32;
     let background = Background::new(dice, [width as f32 / short, height as f32 / short]);
@@ -48,6 +51,7 @@ pub(crate) fn render(dice: &mut Dice, draw: Draw) -> Image {
     let centre = place(dice, [width as f32, height as f32], figure.radius);
     figure.cast_shadow(&mut canvas, centre, &light);
     figure.paint(&mut canvas, centre, &light);
+    let bounds = figure.bounds(&canvas, centre);
     if dice.chance(0.08) {
         in_front(dice, &mut canvas, centre, figure.radius, &light);
     }
@@ -60,7 +64,7 @@ pub(crate) fn render(dice: &mut Dice, draw: Draw) -> Image {
     if dice.chance(0.03) {
         canvas.grayscale();
     }
-    canvas.into_image()
+    (canvas.into_image(), bounds)
 }
 
 /// Width and height: upright, lying or square, up to 3 : 2.
@@ -147,6 +151,18 @@ impl Placed {
 
     fn local(&self, offset: Point) -> Point {
         turned(offset, self.axis).map(|x| x / self.radius)
+    }
+
+    /// The pixels of the picture that are mostly the figure's, whatever is painted over them later.
+    fn bounds(&self, canvas: &Canvas, centre: Point) -> Bounds {
+        let mut bounds = [canvas.width - 1, canvas.height - 1, 0, 0];
+        canvas.each(centre, REACH * self.radius, |x, y, offset| {
+            if self.distance(offset) < 0.0 {
+                let [left, top, right, bottom] = bounds;
+                bounds = [left.min(x), top.min(y), right.max(x), bottom.max(y)];
+            }
+        });
+        bounds
     }
 
     fn cast_shadow(&self, canvas: &mut Canvas, centre: Point, light: &Light) {

@@ -64,6 +64,33 @@ fn images_decode_have_their_sizes_and_are_spread_evenly_over_the_classes() {
     }
 }
 
+/// The boxes stand where `prep` looks for them, fit the pictures, and are as large as the figures are said to be.
+#[test]
+fn every_picture_has_a_box() {
+    let out = tempfile::tempdir().unwrap();
+    drawn(out.path(), 60, 2).unwrap();
+    let all = files(out.path());
+    let (mut boxes, mut decoder) = (0, Decoder::new());
+    for (name, jpeg) in all.iter().filter(|(name, _)| name.ends_with(".jpg")) {
+        let xml = &all[&format!("annotations/{}.xml", name.strip_suffix(".jpg").unwrap())];
+        let xml = std::str::from_utf8(xml).unwrap();
+        let number = |tag: &str| -> usize {
+            let (_, rest) = xml.split_once(&format!("<{tag}>")).unwrap();
+            rest.split_once('<').unwrap().0.parse().unwrap()
+        };
+        let image = decoder.decode(jpeg).unwrap().image;
+        assert_eq!((number("width"), number("height")), (image.width, image.height), "{name}");
+        let [left, top, right, bottom] = ["xmin", "ymin", "xmax", "ymax"].map(number);
+        assert!(left < right && right < image.width && top < bottom && bottom < image.height, "{name}");
+        let short = image.width.min(image.height);
+        let span = (right - left).max(bottom - top) as f32 / short as f32;
+        assert!((0.2..=1.0).contains(&span), "{name} spans {span} of the short side");
+        assert!(name.split('/').nth(1).is_some_and(|class| xml.contains(&format!("<name>{class}</name>"))));
+        boxes += 1;
+    }
+    assert_eq!(boxes, 60);
+}
+
 #[test]
 fn a_finished_set_is_kept_and_another_one_replaced() {
     let out = tempfile::tempdir().unwrap();

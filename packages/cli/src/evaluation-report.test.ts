@@ -100,9 +100,9 @@ test('the error that was asked for comes first', () => {
 
 test('two models are compared with each other and the better one with the mean', () => {
   const text = show(80, result, 5);
-  expect(text).toContain('top-1: only model 1 right 100, only model 2 130, p = 0.056\n');
-  expect(text).toContain('top-1: only model 2 right 30, only the mean 130, p < 0.001\n');
-  expect(text).not.toContain('only model 1 right 1,');
+  expect(text).toContain('top-1: 100 right by model 1 alone, 130 by model 2 alone, p = 0.056\n');
+  expect(text).toContain('top-1: 30 right by model 2 alone, 130 by the mean alone, p < 0.001\n');
+  expect(text).not.toContain('1 right by model 1');
 });
 
 test('no line is longer than a narrow terminal', () => {
@@ -113,14 +113,14 @@ test('no line is longer than a narrow terminal', () => {
 test('bars end where the model is right, a line stands where it thinks so', () => {
   const text = show(undefined, result, 5, true);
   // 40 columns: 0.8 of them are filled, the line covers the one at 0.75.
-  expect(text).toContain(`${'█'.repeat(30)}│█${' '.repeat(9)} 3,925`);
+  expect(text).toContain(`${'█'.repeat(30)}│█${' '.repeat(9)}  3,925`);
   expect(text).toContain('3.00 % too modest');
 });
 
 test('the half that weights were judged on is named', () => {
   const fit = { seed: 0, fitted_images: 1963, equal_weights: rates(0.21) };
   const text = show(80, { ...result, fit }, 5);
-  expect(text).toContain('1,963');
+  expect(text).toContain('those that no weights were fitted on');
   expect(text).toMatch(/^equal +21\.00 %/m);
 });
 

@@ -44,9 +44,9 @@ function showRates(result: Result, asked: number, output: Output): void {
   if (result.top_k !== null) rows.unshift(row(result.top_k.k, result.top_k.error, result.top_k.interval));
   output.table(['', 'error', ...(wide ? ['accuracy'] : []), 'error, 95 % interval'], rows);
   const views = { 1: 'centre view', 10: 'ten views' };
-  const of = result.fit === null ? '' : `, the half without ${formatCount(result.fit.fitted_images)} that weights were fitted on`; // biome-ignore format: one line
   const facts = [
-    `${formatCount(result.images)} images (${result.split}${of})`,
+    `${formatCount(result.images)} images (${result.split})`,
+    ...(result.fit === null ? [] : ['those that no weights were fitted on']),
     result.views === null ? 'views as saved' : views[result.views],
     result.models.length === 1 ? '1 model' : `mean of ${result.models.length} models`,
     `log loss ${result.log_loss.toFixed(4)}`,
@@ -90,8 +90,8 @@ function comparisons(
   return all
     .filter(({ a, b }) => (models.length === 2 && b !== 'mean') || (a === best && b === 'mean'))
     .map(({ a, b, k, only_a, only_b, p_value }) => [
-      `top-${k}: only ${name(a)} right ${formatCount(only_a)}`,
-      `only ${name(b)} ${formatCount(only_b)}`,
+      `top-${k}: ${formatCount(only_a)} right by ${name(a)} alone`,
+      `${formatCount(only_b)} by ${name(b)} alone`,
       chance(p_value),
     ]);
 }
@@ -105,7 +105,7 @@ function showCalibration({ calibration: { ece, overconfidence, bins } }: Result,
     `\n${wrap([`calibration error (ECE) ${formatPercent(ece)}`, `on average ${sure}`], output.width)}`,
   );
   if (!output.isVerbose) return;
-  const width = Math.min(output.width - 28, 40);
+  const width = Math.min(output.width - 26, 40);
   output.data(output.bold('confidence  right'));
   for (const { low, high, images, confidence, accuracy } of bins) {
     if (images === 0) continue;
@@ -113,7 +113,9 @@ function showCalibration({ calibration: { ece, overconfidence, bins } }: Result,
     // Where the bar would end if the model knew how often it is right.
     bar[Math.round(confidence * width)] = '│';
     const range = `${formatPercent(low, 0).slice(0, -2)} – ${formatPercent(high, 0)}`.padStart(10);
-    output.data(`${range}  ${formatPercent(accuracy, 0).padStart(5)} ${bar.join('')} ${formatCount(images)}`);
+    output.data(
+      `${range}  ${formatPercent(accuracy, 0).padStart(5)} ${bar.join('')} ${formatCount(images).padStart(6)}`,
+    );
   }
 }
 
@@ -133,7 +135,7 @@ function showMistakes({ worst_classes, confusions, models: _, ...result }: Resul
     output.table(['worst classes', 'top-1', ...(result.classes > 5 ? ['top-5'] : []), 'images'], rows);
   }
   if (confusions.length > 0) {
-    const half = Math.floor(room / 2);
+    const half = Math.max(Math.floor((output.width - 18) / 2), 9);
     const rows = confusions
       .slice(0, limit)
       .map(({ truth, predicted, images, share }) => [

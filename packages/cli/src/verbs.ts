@@ -43,6 +43,12 @@ export const verbs: readonly VerbEntry[] = [
     load: () => import('./commands/retrieve.ts'),
   },
   {
+    name: 'localize',
+    operands: '[MODEL] [IMAGE…]',
+    summary: 'boxes around what photos show, and the localization error',
+    load: () => import('./commands/localize.ts'),
+  },
+  {
     name: 'filters',
     operands: '[MODEL]',
     summary: 'the first layer as a picture',
@@ -59,6 +65,18 @@ export const verbs: readonly VerbEntry[] = [
     operands: '[NET|MODEL]',
     summary: 'layers, neurons, parameters, connections, memory',
     load: () => import('./commands/summary.ts'),
+  },
+  {
+    name: 'export',
+    operands: '[MODEL]',
+    summary: 'a model for other programs: ONNX, PyTorch',
+    load: () => import('./commands/export.ts'),
+  },
+  {
+    name: 'import',
+    operands: 'FILE',
+    summary: "a model of Caffe's or torchvision's as one of ours",
+    load: () => import('./commands/import.ts'),
   },
   {
     name: 'estimate',

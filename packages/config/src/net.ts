@@ -25,6 +25,8 @@ const layer = v.variant('type', [
     ...windowed,
     pad: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(64)),
     reads,
+    /** `floor`: a window that does not end within the padded input is left out; default `ceil`. */
+    round: v.optional(v.picklist(['ceil', 'floor'])),
     learning,
   }),
   v.strictObject({
@@ -37,7 +39,8 @@ const layer = v.variant('type', [
   }),
   v.strictObject({ type: v.literal('relu') }),
   v.strictObject({ type: v.literal('tanh') }),
-  v.strictObject({ type: v.literal('lrn'), ...norm }),
+  // Whose maps are neighbours; default `own`.
+  v.strictObject({ type: v.literal('lrn'), ...norm, reads: v.optional(v.picklist(['own', 'both'])) }),
   v.strictObject({ type: v.literal('map_norm'), ...norm }),
   v.strictObject({ type: v.literal('max_pool'), ...windowed }),
   v.strictObject({ type: v.literal('avg_pool'), ...windowed }),

@@ -21,6 +21,8 @@ const manifestSchema = v.object({
   splits: v.array(v.object({ name: v.string(), images: count })),
   /** Everything that shaped the pixels; models carry it on. */
   preprocessing: v.record(v.string(), v.unknown()),
+  /** What it was prepared from; null for shards of other programs. */
+  request: v.nullish(v.object({ sources: v.optional(v.array(v.string())) })),
 });
 
 /** What a prepared data set says of itself. */

@@ -35,6 +35,7 @@ export const codes = {
   E0218: { exit: 3, title: 'Annotation file malformed' },
   E0219: { exit: 3, title: 'Archive is not the published one' },
   E0220: { exit: 3, title: 'Photos changed' },
+  E0221: { exit: 3, title: 'Box file malformed' },
 
   E0301: { exit: 3, title: 'Model missing or unreadable' },
   E0302: { exit: 3, title: 'Model damaged' },
@@ -65,6 +66,11 @@ export const codes = {
   E0506: { exit: 3, title: 'Evaluations are not of the same images' },
   E0507: { exit: 3, title: 'Saved probabilities damaged' },
   E0509: { exit: 3, title: 'Data set changed meanwhile' },
+  E0510: { exit: 3, title: 'Model without a box head' },
+  E0511: { exit: 3, title: 'Head of another model' },
+  E0512: { exit: 3, title: 'Box head damaged' },
+  E0513: { exit: 3, title: 'Data without boxes' },
+  E0514: { exit: 3, title: 'Boxes of other images' },
 
   E0601: { exit: 1, title: 'Clipboard unavailable' },
   E0602: { exit: 1, title: 'Output failed' },
@@ -82,6 +88,12 @@ export const codes = {
   E0707: { exit: 1, title: 'Search engine not installed' },
   E0708: { exit: 1, title: 'No image in the clipboard' },
   E0709: { exit: 2, title: 'Feature store is being written' },
+
+  E0801: { exit: 3, title: 'File to import missing or of an unknown format' },
+  E0802: { exit: 3, title: 'File to import damaged' },
+  E0803: { exit: 3, title: 'Net that cannot be imported' },
+  E0804: { exit: 3, title: 'Class names do not fit the imported net' },
+  E0805: { exit: 3, title: 'Net that cannot be exported in this format' },
 
   E0901: { exit: 1, title: 'Internal error' },
   E0902: { exit: 130, title: 'Interrupted' },

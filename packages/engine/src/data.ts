@@ -246,3 +246,11 @@ export async function readModelMetadata(path: string): Promise<Metadata> {
 export function summarize(net: Net, batch = 128): Summary {
   return outcome<Summary>(native.summarize(JSON.stringify(net), batch)).payload;
 }
+
+/** What a PASCAL VOC file says; a box is left, top, right, bottom. @throws IlsvrcError E0218 */
+export function readVoc(xml: Uint8Array): {
+  filename: string;
+  objects: { name: string; box: [left: number, top: number, right: number, bottom: number] }[];
+} {
+  return outcome<ReturnType<typeof readVoc>>(native.readVoc(xml)).payload;
+}

@@ -4,6 +4,7 @@ export * from './bench.ts';
 export * from './data.ts';
 export * from './devices.ts';
 export * from './images.ts';
+export * from './interchange.ts';
 export type { JobOptions } from './jobs.ts';
 export type { Layer, LayerSummary, Learning, Net, Summary } from './net.ts';
 export { watchOthers } from './others.ts';

@@ -33,6 +33,8 @@ export type Layer =
       stride: number;
       pad: number;
       reads?: Reads;
+      /** Whether a last window that hangs over the padded border counts (`ceil`); `ceil` where absent. */
+      round?: 'ceil' | 'floor' | undefined;
       learning: Learning;
     }
   | {
@@ -45,7 +47,8 @@ export type Layer =
       learning: Learning;
     }
   | { type: 'relu' | 'tanh' }
-  | ({ type: 'lrn' | 'map_norm' } & Norm)
+  | ({ type: 'lrn'; reads?: Reads } & Norm)
+  | ({ type: 'map_norm' } & Norm)
   | { type: 'max_pool' | 'avg_pool'; size: number; stride: number }
   | { type: 'dropout'; rate: number };
 

@@ -196,6 +196,74 @@ export interface PlacedPhoto {
   scale: [x: number, y: number];
 }
 
+/** What a box head learns from, and how. */
+export interface BoxRequest extends EvaluateRequest {
+  /** A box for each class instead of one for all; the data set then has the model's classes. */
+  per_class: boolean;
+  /** Views of images a step. */
+  batch: number;
+  /** Passes over them; `null` for as many as make about 2000 steps. */
+  epochs: number | null;
+  /** Learning rate of the first step; it falls to 0. */
+  rate: number;
+  seed: number;
+}
+
+/** How far a head is: images that went through the net, those of which windows did, then epochs with their mean loss. */
+export type BoxProgress =
+  | { event: 'features' | 'windows'; done: number; total: number }
+  | { event: 'epoch'; done: number; total: number; loss: number };
+
+/** What a box head belongs to and how it was made. */
+export interface HeadRecord {
+  /** Checksum of the model. */
+  model: string;
+  /** The layer whose output it reads. */
+  layer: string;
+  views: number;
+  /** Windows of other sizes beside them, where there are few images. */
+  windows: number;
+  per_class: boolean;
+  /** WNIDs of the data set that it learned from. */
+  classes: string[];
+  data: string;
+  /** Images that it learned from, and those that have boxes: more where their features did not fit into memory. */
+  images: number;
+  boxed: number;
+  /** Half the squared distance of the edges, in standard deviations: the mean of the last epoch. */
+  loss: number;
+  fit: { batch: number; epochs: number; rate: number; seed: number };
+}
+
+/** How to look for objects. */
+export interface LocateRequest {
+  /** The head's boxes, or those of covering parts of the image. */
+  method: 'boxes' | 'occlusion';
+  views: 1 | 10;
+  /** Guesses an image. */
+  top: number;
+  /** Where the files are images of a data set: how it made photos square, and of each the photo's size and the class as the model numbers it. */
+  prepared?: {
+    resize: 'crop' | 'warp';
+    sources: [width: number, height: number][];
+    given: (number | null)[];
+  };
+}
+
+/** What is where in a photo, in its pixels after it was turned. */
+export interface LocatedPhoto {
+  width: number;
+  height: number;
+  /** The likeliest first. */
+  guesses: {
+    class: number;
+    probability: number;
+    box: [left: number, top: number, right: number, bottom: number];
+  }[];
+  /** The box for the class that is given; where none is, for the likeliest. */
+  known: [left: number, top: number, right: number, bottom: number];
+}
+
 /** A parameter's values; weights in the order output, input, row, column. */
 export interface ParameterValues {
   shape: number[];
@@ -289,6 +357,32 @@ export class Session {
     options: JobOptions<{ done: number; total: number }> = {},
   ): Promise<Nearest> {
     return nearest(this.#native, store, request, options);
+  }
+
+  /** Trains a box head for the loaded model and keeps it. */
+  async fitBoxes(request: BoxRequest, options: JobOptions<BoxProgress> = {}): Promise<HeadRecord> {
+    const start = (emit: (event: Event) => void) => this.#native.fitBoxes(JSON.stringify(request), emit);
+    return (await run<HeadRecord, BoxProgress>(start, options)).payload;
+  }
+
+  /** Writes the head; whole or not at all. */
+  async saveHead(path: string): Promise<void> {
+    await run((emit) => this.#native.saveHead(path, emit));
+  }
+
+  /** Reads a head of the loaded model; that of another is refused with E0511. */
+  async loadHead(path: string): Promise<HeadRecord> {
+    return (await run<HeadRecord>((emit) => this.#native.loadHead(path, emit))).payload;
+  }
+
+  /** Classes and boxes of image files of any size; needs a model loaded, and its head for `boxes`. */
+  async locate(
+    files: Uint8Array[],
+    request: LocateRequest,
+    { signal }: { signal?: AbortSignal | undefined } = {},
+  ): Promise<LocatedPhoto[]> {
+    const start = (emit: (event: Event) => void) => this.#native.locate(files, JSON.stringify(request), emit);
+    return (await run<LocatedPhoto[]>(start, { signal })).payload;
   }
 
   /** Writes weights, mean image and metadata; whole or not at all. */

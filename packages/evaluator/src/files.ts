@@ -6,7 +6,7 @@ import { confusionMatrix } from './confusion.ts';
 import { csvLine } from './csv.ts';
 import type { Evaluation } from './judge.ts';
 import { perClass } from './per-class.ts';
-import { writeProbabilities } from './saved.ts';
+import { probabilitiesFile, writeProbabilities } from './saved.ts';
 import type { Prediction, Result } from './schema.ts';
 import { best, rankOfTruth } from './top-k.ts';
 import { writeLines } from './write.ts';
@@ -20,7 +20,7 @@ export async function writeEvaluation(
   result: Result,
   evaluation: Evaluation,
 ): Promise<string[]> {
-  const written: string[] = [];
+  const written = [probabilitiesFile];
   const lines = async (name: string, content: Iterable<string>) => {
     await writeLines(join(folder, name), content);
     written.push(name);

@@ -16,6 +16,7 @@ export {
   type Rates,
   rate,
 } from './judge.ts';
+export * from './localization/index.ts';
 export { type McNemar, mcnemar } from './mcnemar.ts';
 export { type ClassName, expectSameClasses, type ModelInfo, readModel } from './model.ts';
 export type { Member, Outputs, Subject } from './outputs.ts';

@@ -21,7 +21,7 @@ import { examples } from '../examples.ts';
 import type { Interrupts } from '../interrupts.ts';
 import { announce } from '../layout.ts';
 import { machineOf, withMachine } from '../machine.ts';
-import { Output } from '../output.ts';
+import { type CountedProgress, Output } from '../output.ts';
 import { batchSize, numbers, oneOf, real, whole } from '../parse.ts';
 import type { Verb } from '../verb.ts';
 
@@ -72,6 +72,7 @@ const verb: Verb = (base, { interrupts }) =>
       if (options.weights !== undefined && options.fitWeights)
         throw contradiction('--weights', '--fit-weights');
       if (given.length > 0 && options.from !== undefined) throw contradiction('MODEL', '--from');
+      if (options.data !== undefined && options.from !== undefined) throw contradiction('--data', '--from');
       const outputs =
         options.from === undefined
           ? await ask(given, options, output, interrupts)
@@ -82,7 +83,9 @@ const verb: Verb = (base, { interrupts }) =>
       if (options.out !== undefined) {
         const written = await writeEvaluation(options.out, result, evaluation);
         output.say(`wrote ${written.join(', ')} to ${options.out}`);
-        if (!written.includes('submission.txt')) output.say('no submission.txt: not all images, or classes without devkit ids'); // biome-ignore format: one line
+        if (evaluation.fit !== null) output.say('no submission.txt: it would be of half of the images');
+        else if (!written.includes('submission.txt'))
+          output.say('no submission.txt: the classes have no devkit ids');
       }
       if (output.isJson) output.document(result);
       else showEvaluation(result, asked, output);
@@ -100,6 +103,7 @@ interface Options {
   weights?: number[] | undefined;
   fitWeights?: true | undefined;
   data?: string | undefined;
+  from?: string[] | undefined;
   split: 'val' | 'train';
   views: '10' | '1';
   batch: number;
@@ -127,7 +131,7 @@ async function ask(
   const manifest = await readManifest(data);
   question(options, manifest.classes.length);
   expectWeights(averaging(options), models.length);
-  const progress = output.progress('evaluating', 'images');
+  let progress: CountedProgress | undefined;
   return evaluate({
     models,
     dataset: { path: data, ...manifest },
@@ -137,10 +141,13 @@ async function ask(
     ...machineOf(options),
     signal,
     onModel: (member) => warnOfDifferences(member, data, output),
-    onOpen: (layout, model) => model === 0 && announce(layout, output),
+    onOpen: (layout, model) => {
+      if (model === 0) announce(layout, output);
+      progress ??= output.progress('evaluating', 'images');
+    },
     onProgress: ({ model, done, total }) =>
-      progress.update(done, total, models.length > 1 ? `model ${model + 1} of ${models.length}` : ''),
-  }).finally(() => progress.stop());
+      progress?.update(done, total, models.length > 1 ? `model ${model + 1} of ${models.length}` : ''),
+  }).finally(() => progress?.stop());
 }
 
 /** The k that was asked for. With so few classes that every guess is right it is refused, where it is more than a heading. */

@@ -1,6 +1,8 @@
 /** `ilsvrc train`: epochs of training and validation in a run directory. */
 import { join } from 'node:path';
+import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { type TrainEvent, train } from '@ilsvrc/trainer';
+import { expectHeadFlags, trainHead } from '../box-head.ts';
 import { loadDefaults } from '../defaults.ts';
 import { EpochTable } from '../epoch-table.ts';
 import { examples } from '../examples.ts';
@@ -20,6 +22,13 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       .optionsGroup('Network:')
       .option('--net <preset>', 'alexnet, alexnet-64, … (`ilsvrc summary` lists them; default: alexnet)')
       .option('--seed <n>', 'initial weights, order, augmentation, dropout (default: 0)', whole('--seed', 0))
+      .option(
+        '--head <kind>',
+        'boxes: learn where things are, on the features of --model',
+        oneOf('--head', ['boxes']),
+      )
+      .option('--model <file>', 'the model that gets the head (default: that of the newest run)')
+      .option('--per-class', 'a box for each class instead of one for all')
       .optionsGroup('Learning (default: what the preset says):')
       .option('--batch <n>', 'images a step', batchSize)
       .option('--epochs <n>', 'passes over the training images', whole('--epochs', 1))
@@ -54,11 +63,26 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         ['ilsvrc train data/photos', "the paper's network"],
         ['ilsvrc train data/photos-72 --net alexnet-64', 'a small one of the same shape, for CPUs'],
         ['ilsvrc train --resume', 'go on with the newest run'],
+        ['ilsvrc train data/photos --head boxes --model MODEL', 'where things are, from boxes'],
       ]),
     )
     .action(async (dataset, options) => {
       const output = new Output(options);
       if (dataset !== undefined) await adoptForeignShards(dataset, output, signal);
+      if (options.head === 'boxes') {
+        expectHeadFlags(options);
+        const defaults = await loadDefaults();
+        await trainHead(dataset, options, { defaults, machine: machineOf(options), output, signal });
+        return output.finish();
+      }
+      const needsHead = options.perClass
+        ? '--per-class'
+        : options.model === undefined
+          ? undefined
+          : '--model';
+      if (needsHead !== undefined) {
+        throw new IlsvrcError('E0103', `${needsHead} goes with --head boxes`, { hint: 'add `--head boxes`' });
+      }
       const choice = await chooseRun(dataset, options, await loadDefaults());
       const table = new EpochTable(output);
       const { live: asked, resume = false } = options;
