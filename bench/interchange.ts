@@ -112,7 +112,7 @@ function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
 /** The module of docs/export.md with the file, on the pixels: probabilities. */
 function pytorch(python: string, file: string, net: Net, pixels: Float32Array): number[] {
   const [, module = ''] =
-    /```python\n([^]*?)```/.exec(readFileSync(join(root, 'docs/export.md'), 'utf8')) ?? [];
+    /```python\n([\s\S]*?)```/.exec(readFileSync(join(root, 'docs/export.md'), 'utf8')) ?? [];
   const script = join(place, 'exported.py');
   writeFileSync(join(place, 'pixels.f32'), new Uint8Array(pixels.buffer));
   writeFileSync(
