@@ -2,7 +2,7 @@
 import type { StepLoss, TimedEpoch } from '../page/report.ts';
 
 /** A step as the page hears of it. */
-export interface StepNews extends StepLoss {
+interface StepNews extends StepLoss {
   epoch: number;
   step: number;
   /** Steps of an epoch. */
