@@ -2,7 +2,7 @@
 
 use crate::model_file::{self, ModelFile, Tensor};
 use ilsvrc_diagnostics::{
-    Error, IMPORT_CLASSES, IMPORT_UNREADABLE, INTERRUPTED, MODEL_FOREIGN, Result, WRITE_FAILED,
+    Error, IMPORT_CLASSES, IMPORT_UNREADABLE, INTERNAL, INTERRUPTED, MODEL_FOREIGN, Result, WRITE_FAILED,
 };
 use ilsvrc_interchange::{Imported, Model, Origin, read, write_onnx, write_safetensors};
 use ilsvrc_network::Net;
@@ -82,6 +82,9 @@ pub struct Class {
     pub wnid: String,
     /// Its words.
     pub name: String,
+    /// `ILSVRC2012_ID` of the devkit, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devkit_id: Option<u32>,
 }
 
 /// What was imported.
@@ -160,8 +163,8 @@ pub fn import(request: &ImportRequest, cancel: &AtomicBool) -> Result<ImportRepo
     let classes = classes(request, &imported)?;
     let Imported { net, parameters, mean, origin } = imported;
     let metadata = BTreeMap::from([
-        ("net".to_owned(), json!(net).to_string()),
-        ("classes".to_owned(), json!(classes).to_string()),
+        ("net".to_owned(), text(&net)?),
+        ("classes".to_owned(), text(&classes)?),
         ("preprocessing".to_owned(), preprocessing(&net, &origin, request).to_string()),
         ("source".to_owned(), source(&origin, &request.file, bytes.len()).to_string()),
     ]);
@@ -192,7 +195,11 @@ fn classes(request: &ImportRequest, imported: &Imported) -> Result<Vec<Class>> {
     let outputs = imported.net.layer_shapes()?.last().map_or(0, |shape| shape.output.maps);
     match &request.classes {
         None => Ok((0..outputs)
-            .map(|class| Class { wnid: format!("class-{class:04}"), name: format!("class {class}") })
+            .map(|class| Class {
+                wnid: format!("class-{class:04}"),
+                name: format!("class {class}"),
+                devkit_id: None,
+            })
             .collect()),
         Some(classes) if classes.len() == outputs => Ok(classes.clone()),
         Some(classes) => Err(Error::new(
@@ -202,6 +209,11 @@ fn classes(request: &ImportRequest, imported: &Imported) -> Result<Vec<Class>> {
         .info("names are given in the order of the net's outputs, one for each")
         .hint("give the list that the model was trained with, or leave --classes out: classes are then numbered")),
     }
+}
+
+/// JSON as the file carries it: by way of a `Value`, 0.01 would become 0.009999999776482582.
+fn text(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::new(INTERNAL, error.to_string()))
 }
 
 /// How photos are to be prepared: what a data set's manifest says of its own.

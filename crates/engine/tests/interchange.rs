@@ -118,8 +118,9 @@ fn caffenet_with_its_mean_image_computes_what_it_did() {
 #[test]
 fn the_model_says_where_it_came_from() {
     let folder = tempfile::tempdir().unwrap();
-    let classes: Vec<Class> =
-        (0..5).map(|i| Class { wnid: format!("n0000000{i}"), name: format!("thing {i}") }).collect();
+    let classes: Vec<Class> = (0..5)
+        .map(|i| Class { wnid: format!("n0000000{i}"), name: format!("thing {i}"), devkit_id: Some(5 - i) })
+        .collect();
     let mut request = request(data("bvlc_alexnet.caffemodel"), folder.path());
     request.classes = Some(classes.clone());
     request.class_order = "as in synset_words.txt".into();

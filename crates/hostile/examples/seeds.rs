@@ -21,6 +21,10 @@ fn main() -> Result<()> {
         .into_iter()
         .map(|(name, from)| Ok((name, fs::read(data.join(from))?)))
         .collect::<Result<Seeds>>()?;
+    let models = |names: &[&'static str]| {
+        let data = root.join("crates/interchange/tests/data");
+        names.iter().map(|name| Ok((*name, fs::read(data.join(name))?))).collect::<Result<Seeds>>()
+    };
     let index = vec![("train.index.json", ilsvrc_hostile::sample_index())];
     let manifest = vec![("dataset.json", ilsvrc_hostile::sample_manifest())];
     let store = vec![
@@ -28,6 +32,8 @@ fn main() -> Result<()> {
         ("meta-and-ids", ilsvrc_hostile::sample_store_and_ids()),
     ];
     let sets = [
+        ("binaryproto", vec![("mean.binaryproto", BINARYPROTO.to_vec())]),
+        ("caffemodel", models(&["bvlc_alexnet.caffemodel", "caffenet.caffemodel"])?),
         ("csv", text(&CSV)),
         ("formats", formats()?),
         ("index", index),
@@ -37,6 +43,7 @@ fn main() -> Result<()> {
         ("matlab", matlab),
         ("store", store),
         ("tar", tar()?),
+        ("torchvision", models(&["alexnet.safetensors"])?),
         ("voc", text(&VOC)),
     ];
     for (target, seeds) in sets {
@@ -48,6 +55,10 @@ fn main() -> Result<()> {
     }
     Ok(())
 }
+
+/// A blob of 1 x 3 x 1 x 1: four sides, then three numbers.
+const BINARYPROTO: [u8; 22] =
+    [8, 1, 16, 3, 24, 1, 32, 1, 42, 12, 0, 0, 208, 66, 0, 0, 234, 66, 0, 0, 246, 66];
 
 const CSV: [(&str, &str); 2] = [
     (

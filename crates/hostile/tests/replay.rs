@@ -110,13 +110,15 @@ macro_rules! replays {
     };
 }
 
-replays!(csv formats index jpeg lists manifest matlab store tar voc);
+replays!(binaryproto caffemodel csv formats index jpeg lists manifest matlab store tar torchvision voc);
 
 /// Seeds that are refused at their first byte would lead nowhere.
 #[test]
 fn seeds_are_accepted() {
     use ilsvrc_hostile as hostile;
-    let targets: [(&str, Target); 8] = [
+    let targets: [(&str, Target); 11] = [
+        ("binaryproto", hostile::binaryproto),
+        ("caffemodel", hostile::caffemodel),
         ("csv", hostile::csv),
         ("formats", hostile::formats),
         ("jpeg", hostile::jpeg),
@@ -124,6 +126,7 @@ fn seeds_are_accepted() {
         ("matlab", hostile::matlab),
         ("store", hostile::store),
         ("tar", hostile::tar),
+        ("torchvision", hostile::torchvision),
         ("voc", hostile::voc),
     ];
     for (target, run) in targets {

@@ -215,7 +215,8 @@ impl Tensor<'_> {
     /// `IMPORT_CORRUPT` where one is not finite.
     pub fn read(&self) -> Result<Vec<f32>> {
         let Some(bytes) = self.values else { return Ok(vec![0.0; self.shape.iter().product()]) };
-        let mut values = floats(bytes, &self.name)?;
+        let mut values: Vec<f32> =
+            bytes.as_chunks().0.iter().map(|&value| f32::from_le_bytes(value)).collect();
         if self.factor != 1.0 {
             values.iter_mut().for_each(|value| *value *= self.factor);
         }
@@ -229,6 +230,7 @@ impl Tensor<'_> {
                 })
                 .collect();
         }
+        expect_finite(&values, &self.name)?;
         Ok(values)
     }
 }
@@ -236,8 +238,13 @@ impl Tensor<'_> {
 /// Little-endian numbers, all finite.
 pub(crate) fn floats(bytes: &[u8], name: &str) -> Result<Vec<f32>> {
     let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&value| f32::from_le_bytes(value)).collect();
+    expect_finite(&values, name)?;
+    Ok(values)
+}
+
+fn expect_finite(values: &[f32], name: &str) -> Result<()> {
     match values.iter().find(|value| !value.is_finite()) {
-        None => Ok(values),
+        None => Ok(()),
         Some(value) => Err(Error::new(IMPORT_CORRUPT, format!("{name} has the value {value}"))
             .info("a net with such weights computes nothing")
             .hint("the training that made the file diverged, or the file is damaged")),

@@ -2,13 +2,9 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { readManifest } from './manifest.ts';
+import { type Manifest, readManifest } from './manifest.ts';
 
-/** A class: a WNID or folder, and its words. */
-interface ClassName {
-  wnid: string;
-  name: string;
-}
+type ClassName = Manifest['classes'][number];
 
 /** ImageNet's list of all 82,115 WNIDs has 4 MB. */
 const largestList = 16 << 20;

@@ -22,7 +22,7 @@ export interface ImportRequest {
   /** The model file to write. */
   out: string;
   /** The classes in the order of the net's outputs; `null`: numbers. */
-  classes: { wnid: string; name: string }[] | null;
+  classes: { wnid: string; name: string; devkit_id?: number | undefined }[] | null;
   /** Where the classes are from, for the record. */
   class_order: string;
 }

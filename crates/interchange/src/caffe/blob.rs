@@ -1,5 +1,6 @@
 //! Blobs: a shape and packed f32, and the mean image that is one.
 
+use super::LARGEST_SIDE;
 use crate::Malformed;
 use crate::import::{Blob, floats};
 use crate::protobuf::{Fields, Value, packed};
@@ -7,8 +8,6 @@ use ilsvrc_diagnostics::{Error, IMPORT_CORRUPT, IMPORT_UNSUPPORTED, Result};
 
 /// Sides of a blob; Caffe has no more.
 const MOST_SIDES: usize = 32;
-/// Side of an image.
-const LARGEST_SIDE: usize = 4096;
 
 /// A blob whose data are as long as its shape says.
 pub(crate) fn blob(bytes: &[u8]) -> Result<Blob<'_>> {

@@ -19,6 +19,8 @@ pub use blob::mean_image;
 /// What Caffe's examples crop from what they prepare.
 const CROP: usize = 227;
 const IMAGE: usize = 256;
+/// Of an image: a file of some bytes should not ask for gigabytes.
+const LARGEST_SIDE: usize = 1024;
 /// Blue, green, red: means of ImageNet's pixels, as Caffe's examples name them.
 const MEANS: [f32; 3] = [104.0, 117.0, 123.0];
 
@@ -29,6 +31,14 @@ const MEANS: [f32; 3] = [104.0, 117.0, 123.0];
 pub fn caffemodel<'a>(model: &'a [u8], mean: Option<&[u8]>) -> Result<Imported<'a>> {
     let content = file::parse(model)?;
     let crop = content.crop.unwrap_or(CROP);
+    if crop > LARGEST_SIDE {
+        return Err(Error::new(
+            IMPORT_UNSUPPORTED,
+            format!(
+                "the net sees {crop} x {crop} pixels; at most {LARGEST_SIDE} x {LARGEST_SIDE} are imported"
+            ),
+        ));
+    }
     let (mean, image, said) = match mean {
         Some(mean) => {
             let (mean, side) = mean_image(mean)?;

@@ -32,8 +32,6 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       const output = new Output(options);
       await output.expectAbsent(options.out, options.force);
       const names = options.classes === undefined ? undefined : await readClassNames(options.classes);
-      if (names === undefined) output.say('classes are numbered; --classes gives them names');
-      else if (!isSorted(names.classes)) output.say(unsorted);
       const { origin, net, classes, parameters, bytes } = await importModel(
         {
           file,
@@ -44,6 +42,8 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         },
         { signal },
       );
+      if (names === undefined) output.say('classes are numbered; --classes gives them names');
+      else if (!isSorted(names.classes)) output.say(unsorted);
       if (output.isJson) {
         output.document({
           version: 1,
