@@ -211,10 +211,10 @@
       addRow(epoch);
       refresh();
     });
-    on('filters', ({ epoch }) => {
+    on('filters', ({ source: picture }) => {
       const kernels = document.getElementById('kernels');
       if (kernels === null) return;
-      kernels.src = `filters.png?epoch=${epoch}`;
+      kernels.src = picture;
       kernels.hidden = false;
     });
     on('end', ({ text }) => end(text));

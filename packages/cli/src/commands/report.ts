@@ -93,11 +93,13 @@ async function findRun(given: string | undefined): Promise<RunDirectory> {
       hint: 'give the folder of a run, or train one: `ilsvrc train DATASET`',
     });
   }
+  // A name is first of all one below runs/: another folder here may have the same.
   const named = join('runs', given);
-  const path = basename(given) === given && (await isFolder(named)) ? named : given;
-  if (await isFolder(path)) return new RunDirectory(path);
+  const isName = basename(given) === given;
+  if (isName && (await isFolder(named))) return new RunDirectory(named);
+  if (await isFolder(given)) return new RunDirectory(given);
   throw new IlsvrcError('E0610', `there is no run ${given}`, {
-    info: `${path} is no folder`,
+    info: `${isName ? named : given} is no folder`,
     hint: 'name a folder below runs/',
   });
 }

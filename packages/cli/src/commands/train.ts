@@ -88,7 +88,8 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       const { live: asked, resume = false } = options;
       const port = asked === true ? 0 : asked;
       const live = port === undefined ? undefined : await openLive(choice, port, resume);
-      if (live !== undefined) output.say(`live: ${live.url}`);
+      // Nobody can guess the address, so it is told even to those who want to hear of errors only.
+      if (live !== undefined) process.stderr.write(`live: ${live.url}\n`);
       let last = 'The training has stopped. What is here stays.';
       try {
         const end = await train({

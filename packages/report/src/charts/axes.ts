@@ -12,7 +12,7 @@ export interface Frame {
 }
 
 /** A side of a plot. */
-export interface Axis {
+interface Axis {
   title: string;
   low: number;
   high: number;

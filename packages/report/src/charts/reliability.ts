@@ -6,7 +6,7 @@ import type { Drawing, Mark, Point } from '../drawing.ts';
 import { drawFrame, type Frame, place } from './axes.ts';
 
 /** Images whose highest probability lies between `low` and `high`. */
-export interface ConfidenceBin {
+interface ConfidenceBin {
   low: number;
   high: number;
   images: number;

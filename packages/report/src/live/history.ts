@@ -2,7 +2,7 @@
 import type { StepLoss, TimedEpoch } from '../page/report.ts';
 
 /** A step as the page hears of it. */
-export interface StepNews extends StepLoss {
+interface StepNews extends StepLoss {
   epoch: number;
   step: number;
   /** Steps of an epoch. */
@@ -14,7 +14,8 @@ export interface StepNews extends StepLoss {
 export type News =
   | { name: 'step'; content: StepNews }
   | { name: 'epoch'; content: TimedEpoch }
-  | { name: 'filters'; content: { epoch: number } }
+  /** The first layer as a data URI: to fetch it, a browser could come too late. */
+  | { name: 'filters'; content: { source: string } }
   | { name: 'end'; content: { text: string } };
 
 /** News with its number; numbers grow. */
@@ -23,7 +24,7 @@ export type NumberedNews = News & { id: number };
 /** Steps that are kept; when there are more, every second one goes. */
 const most = 2000;
 
-/** Keeps what a page needs to begin with, and what came after any event. */
+/** Keeps what a page needs to begin with, and what came after any event; of pictures the last one. */
 export class History {
   #news: NumberedNews[] = [];
   #steps = 0;
@@ -46,6 +47,7 @@ export class History {
 
   add(news: News): NumberedNews {
     const numbered: NumberedNews = { ...news, id: ++this.#last };
+    if (news.name === 'filters') this.#news = this.#news.filter(({ name }) => name !== 'filters');
     this.#news.push(numbered);
     if (news.name === 'step' && ++this.#steps > most) this.#thin();
     return numbered;

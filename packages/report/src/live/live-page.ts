@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
+import { dataUri } from '../page/html.ts';
 import { renderPage } from '../page/page.ts';
 import type { Report, TimedEpoch } from '../page/report.ts';
 import { Clients } from './clients.ts';
@@ -47,6 +48,7 @@ export class LivePage {
   readonly #history = new History();
   #port = 0;
   #stepsPerEpoch = 1;
+  #drawing = Promise.resolve();
   #sum = { loss: 0, steps: 0 };
   #sentAt = 0;
 
@@ -106,11 +108,12 @@ export class LivePage {
 
   epoch(epoch: TimedEpoch): void {
     this.#clients.send(this.#history.add({ name: 'epoch', content: epoch }));
-    this.#clients.send(this.#history.add({ name: 'filters', content: { epoch: epoch.epoch } }));
+    this.#drawing = this.#drawing.then(() => this.#sendFilters());
   }
 
   /** Says a last word and closes the port. */
   async close(text: string): Promise<void> {
+    await this.#drawing;
     this.#clients.send(this.#history.add({ name: 'end', content: { text } }));
     this.#clients.close();
     const closed = new Promise((resolve) => this.#server.close(resolve));
@@ -140,13 +143,6 @@ export class LivePage {
         const after = Number(request.headers['last-event-id'] ?? searchParams.get('after') ?? 0);
         return this.#clients.add(response, this.#history.after(after));
       }
-      case 'filters.png': {
-        const picture = await readFile(this.#options.filters).catch(() => undefined);
-        if (picture === undefined) return refuse(response, 404, 'not drawn yet');
-        response.setHeader('content-type', 'image/png');
-        response.end(picture);
-        return;
-      }
       default:
         refuse(response, 404, 'no such page');
     }
@@ -154,13 +150,25 @@ export class LivePage {
 
   /** The page with what has happened; what comes after is told by events. */
   async #render(): Promise<string> {
-    const { report, filters, epochs } = this.#options;
-    const png = await readFile(filters).catch(() => undefined);
+    const { report, epochs } = this.#options;
+    const png = await this.#readFilters();
     const { last: after, epochs: done, steps } = this.#history;
     return renderPage(
       { ...report, epochs: done, steps, filters: report.filters && { ...report.filters, png } },
       { after, epochs },
     );
+  }
+
+  /** The picture that the epoch left; none where the first layer cannot be drawn. */
+  async #sendFilters(): Promise<void> {
+    const bytes = await this.#readFilters();
+    if (bytes === undefined) return;
+    const source = dataUri({ type: 'png', bytes });
+    this.#clients.send(this.#history.add({ name: 'filters', content: { source } }));
+  }
+
+  #readFilters(): Promise<Uint8Array | undefined> {
+    return readFile(this.#options.filters).catch(() => undefined);
   }
 
   #isToken(given: string): boolean {

@@ -77,7 +77,7 @@ function policy(style: string, script: string, isLive: boolean): string {
     "default-src 'none'",
     `script-src ${hash(script)}`,
     `style-src ${hash(style)}`,
-    `img-src data:${isLive ? " 'self'" : ''}`,
+    'img-src data:',
     ...(isLive ? ["connect-src 'self'"] : []),
     "base-uri 'none'",
     "form-action 'none'",
