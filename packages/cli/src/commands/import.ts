@@ -21,7 +21,10 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
     .addHelpText(
       'after',
       examples([
-        ['ilsvrc import alexnet.safetensors -o model.safetensors --classes LOC_synset_mapping.txt', 'torchvision'],
+        [
+          'ilsvrc import alexnet.safetensors -o model.safetensors --classes LOC_synset_mapping.txt',
+          'torchvision',
+        ],
         ['ilsvrc import bvlc_alexnet.caffemodel -o model.safetensors --mean mean.binaryproto', 'Caffe'],
       ]),
     )
@@ -54,12 +57,18 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       } else {
         const towers = net.towers === 1 ? 'one tower' : 'two towers';
         output.data(`${origin.format} \`${origin.net}\`: ${formatCount(parameters)} parameters in ${towers}`);
-        output.data(`${formatCount(classes)} classes; crops of ${net.crop} from ${net.image} px (${origin.resize})`);
+        output.data(
+          `${formatCount(classes)} classes; crops of ${net.crop} from ${net.image} px (${origin.resize})`,
+        );
         output.data(`${origin.channels}, minus ${origin.mean}, times ${origin.scale}`);
         output.data(`wrote ${options.out}: ${formatBytes(bytes)}`);
       }
       const prep = `ilsvrc prep PHOTOS -o DATA --size ${net.image} --resize ${origin.resize}`;
-      output.next([`ilsvrc predict ${options.out} PHOTO`, prep, `ilsvrc eval ${options.out} --data DATA --top5`]);
+      output.next([
+        `ilsvrc predict ${options.out} PHOTO`,
+        prep,
+        `ilsvrc eval ${options.out} --data DATA --top5`,
+      ]);
       await output.finish();
     });
 
