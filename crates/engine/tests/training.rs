@@ -57,6 +57,25 @@ fn learns_to_tell_colours() {
 }
 
 #[test]
+fn views_are_of_their_image_however_many_fit_a_pass() {
+    let data = Data::new();
+    // The views of an image in two passes; those of two images, of four and of all nine in one.
+    let reports = [BATCH, 25, 45, 90].map(|batch| {
+        let options = Options { batch, ..options(1, &["cpu"]) };
+        let mut session = Session::open(options).unwrap();
+        [Views::Centre, Views::Ten].map(|views| evaluate(&mut session, &data.path(), views))
+    });
+    let [first, rest @ ..] = &reports;
+    assert_ne!(first[0].probabilities, first[1].probabilities);
+    for report in rest {
+        for (report, first) in report.iter().zip(first) {
+            assert_eq!(report.labels, first.labels);
+            assert_eq!(report.probabilities, first.probabilities);
+        }
+    }
+}
+
+#[test]
 fn features_are_those_that_the_last_layer_reads() {
     let data = Data::new();
     let mut session = session();

@@ -63,6 +63,7 @@ export async function trainHead(
   const begin = performance.now();
   const progress = {
     features: output.progress('looking at images', 'images'),
+    windows: output.progress('and at parts of them', 'images'),
     epoch: output.progress('learning boxes, epochs'),
   };
   const onProgress = (event: BoxProgress) => {
@@ -88,6 +89,7 @@ export async function trainHead(
     )
     .finally(() => {
       progress.features.stop();
+      progress.windows.stop();
       progress.epoch.stop();
     });
   await session.saveHead(head);
@@ -99,7 +101,7 @@ export async function trainHead(
   }
   if (output.isJson) output.line({ event: 'end', version: 1, head, ...record });
   output.data(
-    `${head}: ${record.per_class ? `a box for each of ${record.classes.length} classes` : 'one box for all classes'}, learned from ${formatCount(record.images)} images in ${record.views} views, ${record.fit.epochs} epochs, ${formatDuration((performance.now() - begin) / 1000)}`,
+    `${head}: ${record.per_class ? `a box for each of ${record.classes.length} classes` : 'one box for all classes'}, learned from ${formatCount(record.images)} images in ${record.views + record.windows} views, ${record.fit.epochs} epochs, ${formatDuration((performance.now() - begin) / 1000)}`,
   );
   output.next([
     `ilsvrc localize ${path} --data ${dataset}`,

@@ -239,7 +239,7 @@ async function drawPanel(
         size,
         truth: { name: names.get(truth) ?? truth, boxes },
         guess: {
-          name: first === undefined ? 'box' : (names.get(guess.class) ?? guess.class),
+          name: first === undefined ? 'predicted' : (names.get(guess.class) ?? guess.class),
           box: guess.box,
         },
         overlap: bestOverlap(guess.box, boxes),

@@ -85,7 +85,7 @@ function help(): void {
   const bold = (text: string) =>
     process.stdout.isTTY && !process.env.NO_COLOR ? `\u001b[1m${text}\u001b[22m` : text;
   const line = ({ name, operands, summary }: VerbEntry) =>
-    `  ${`${name} ${operands}`.padEnd(24)}${summary}\n`;
+    `  ${`${name} ${operands}`.padEnd(28)}${summary}\n`;
   print(`The two-tower network of 2012, on your own photos.
 
 ${bold('Usage:')} ilsvrc VERB [arguments]
@@ -93,8 +93,8 @@ ${bold('Usage:')} ilsvrc VERB [arguments]
 ${bold('Verbs:')}
 ${verbs.map(line).join('')}
 ${bold('Options:')}
-  -h, --help              show this help, or that of a verb: ilsvrc train --help
-  -V, --version           show the version
+  -h, --help                  show this help, or that of a verb: ilsvrc train --help
+  -V, --version               show the version
 
 ${bold('Examples:')}
   ilsvrc demo                                      see everything once, without any photos

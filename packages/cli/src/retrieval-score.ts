@@ -3,6 +3,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFailed } from '@ilsvrc/diagnostics';
 import { imageRows, type Nearest, type Session, type Store } from '@ilsvrc/engine';
+import { csvLine } from '@ilsvrc/evaluator';
 import { duplicates, type Quality, score } from '@ilsvrc/retrieval';
 import { formatCount, formatPercent } from '@ilsvrc/terminal';
 import { layer, otherSplit, type StoreChoice } from './feature-store.ts';
@@ -139,8 +140,8 @@ async function writeScore(folder: string, result: ScoreResult): Promise<void> {
     throw writeFailed(folder, cause);
   });
   await write(join(folder, 'retrieval.json'), `${JSON.stringify(result, null, 2)}\n`);
-  await write(join(folder, 'retrieval-per-class.csv'), csv(perClass));
-  await write(join(folder, 'near-duplicates.csv'), csv(pairs));
+  await write(join(folder, 'retrieval-per-class.csv'), perClass.map((row) => `${csvLine(row)}\r\n`).join(''));
+  await write(join(folder, 'near-duplicates.csv'), pairs.map((row) => `${csvLine(row)}\r\n`).join(''));
 }
 
 async function write(path: string, content: string): Promise<void> {
@@ -150,15 +151,4 @@ async function write(path: string, content: string): Promise<void> {
   } catch (cause) {
     throw writeFailed(path, cause);
   }
-}
-
-/** RFC 4180; a text that a spreadsheet would take for a formula gets an apostrophe before it. */
-export function csv(rows: (string | number | null)[][]): string {
-  const cell = (value: string | number | null) => {
-    if (value === null) return '';
-    if (typeof value === 'number') return String(value);
-    const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return rows.map((row) => `${row.map(cell).join(',')}\r\n`).join('');
 }

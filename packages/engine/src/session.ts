@@ -202,16 +202,16 @@ export interface BoxRequest extends EvaluateRequest {
   per_class: boolean;
   /** Views of images a step. */
   batch: number;
-  /** Passes over them; `null` for as many as make about 1500 steps. */
+  /** Passes over them; `null` for as many as make about 2000 steps. */
   epochs: number | null;
   /** Learning rate of the first step; it falls to 0. */
   rate: number;
   seed: number;
 }
 
-/** How far a head is: images that went through the net, then epochs with their mean loss. */
+/** How far a head is: images that went through the net, those of which windows did, then epochs with their mean loss. */
 export type BoxProgress =
-  | { event: 'features'; done: number; total: number }
+  | { event: 'features' | 'windows'; done: number; total: number }
   | { event: 'epoch'; done: number; total: number; loss: number };
 
 /** What a box head belongs to and how it was made. */
@@ -221,6 +221,8 @@ export interface HeadRecord {
   /** The layer whose output it reads. */
   layer: string;
   views: number;
+  /** Windows of other sizes beside them, where there are few images. */
+  windows: number;
   per_class: boolean;
   /** WNIDs of the data set that it learned from. */
   classes: string[];

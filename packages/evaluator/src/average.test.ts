@@ -12,7 +12,7 @@ test('averages are of probabilities', () => {
 });
 
 test.each([
-  [[1], '1 weights for 2 models'],
+  [[1], 'the number of weights is 1, that of models 2'],
   [[1, -1], 'a weight is not a number from 0'],
   [[1, Number.NaN], 'a weight is not a number from 0'],
   [[0, 0], 'all weights are 0'],

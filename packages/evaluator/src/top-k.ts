@@ -47,7 +47,8 @@ function standing(scores: Float32Array, label: number): { above: number; equal: 
 /** The `k` most likely classes, the most likely first; equal ones in the order of classes. */
 export function best(scores: Float32Array, k: number): { class: number; probability: number }[] {
   const found: { class: number; probability: number }[] = [];
-  for (const [index, probability] of scores.entries()) {
+  for (let index = 0; index < scores.length; index++) {
+    const probability = scores[index] ?? 0;
     if (found.length === k && !(probability > (found[k - 1]?.probability ?? 0))) continue;
     let place = found.length;
     while (place > 0 && probability > (found[place - 1]?.probability ?? 0)) place--;

@@ -6,7 +6,7 @@ import sharp, { type Sharp } from 'sharp';
 import { fit, text as textStrokes, textWidth } from './font.ts';
 
 /** What a colour is for. In a page it is the CSS variable of that name. */
-export type Role = 'ink' | 'muted' | 'grid' | 'paper' | 'soft' | 'first' | 'second' | 'third';
+export type Role = 'ink' | 'muted' | 'grid' | 'paper' | 'soft' | 'first' | 'second';
 
 /** Colours of files; those of pages are in `assets/page.css`, and the same on a light page. */
 const colours: Record<Role, string> = {
@@ -17,7 +17,6 @@ const colours: Record<Role, string> = {
   soft: '#eef1f5',
   first: '#1f5fae',
   second: '#c2410c',
-  third: '#1a7f4b',
 };
 
 /** A point, px from the left and the top. */

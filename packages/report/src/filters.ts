@@ -17,14 +17,15 @@ interface Raster {
   pixels: Uint8Array;
 }
 
-const perRow = 16;
+/** As the paper's figure. */
+const usual = 16;
 /** Pixels between kernels; white, as the paper's. */
 const gap = 1;
 /** The picture is enlarged until a kernel has about this side. */
 const visible = 44;
 
-/** Lays the kernels of all towers out, 16 a row. One black and one white for the whole picture, so that strengths compare. */
-export function drawFilters(towers: Kernels[]): Raster {
+/** Lays the kernels of all towers out, 16 a row or fewer. One black and one white for the whole picture, so that strengths compare. */
+export function drawFilters(towers: Kernels[], perRow = usual): Raster {
   const [, channels, size] = towers[0]?.shape ?? [];
   if (size === undefined || channels !== 3) {
     throw new IlsvrcError('E0901', `the first layer of shape ${towers[0]?.shape} is not made of RGB kernels`);

@@ -1,11 +1,21 @@
 /** Small copies of photos: for pages, of which dozens fit into one, and for terminals. */
 import sharp, { type Sharp } from 'sharp';
+import type { Embedded } from './page/report.ts';
 
 /** Pixels a side: sharp on the page's panels, some kilobytes each. */
 const side = 192;
 
+/** The most pixels a row that a picture has in a page. */
+const widest = 1600;
+
+/** A picture of any kind as WebP, small enough for a page. */
+export async function pagePicture(picture: Uint8Array): Promise<Embedded> {
+  const fitted = sharp(picture).resize({ width: widest, withoutEnlargement: true });
+  return { type: 'webp', bytes: await fitted.webp({ quality: 85 }).toBuffer() };
+}
+
 /** The middle square of a photo as WebP. */
-export async function thumbnail(photo: Uint8Array): Promise<{ type: 'webp'; bytes: Uint8Array }> {
+export async function thumbnail(photo: Uint8Array): Promise<Embedded> {
   return { type: 'webp', bytes: await middleSquare(photo, side).webp({ quality: 80 }).toBuffer() };
 }
 

@@ -53,6 +53,10 @@ export class RunDirectory {
   get filters(): string {
     return join(this.path, 'filters.png');
   }
+  /** The page that `ilsvrc report` makes. */
+  get report(): string {
+    return join(this.path, 'report.html');
+  }
 
   /** Makes the folder of a new run. An existing one is refused, or emptied where `force` says so. */
   async create(settings: Settings, force: boolean): Promise<void> {
@@ -70,7 +74,8 @@ export class RunDirectory {
       });
     }
     await this.#writing(async () => {
-      const ours = [this.config, this.metrics, this.checkpoint, this.model, this.bestModel, this.filters];
+      const models = [this.checkpoint, this.model, this.bestModel];
+      const ours = [this.config, this.metrics, ...models, this.filters, this.report];
       await Promise.all(ours.map((path) => rm(path, { force: true })));
       await mkdir(this.path, { recursive: true });
       const stored: StoredSettings = { version: 1, ...settings };

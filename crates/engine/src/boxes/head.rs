@@ -29,6 +29,8 @@ pub struct HeadRecord {
     pub layer: String,
     /// Views of an image that it learned from.
     pub views: usize,
+    /// Windows of other sizes beside them, where there are few images.
+    pub windows: usize,
     /// A box for each class instead of one for all.
     pub per_class: bool,
     /// WNIDs of the data set that it learned from.

@@ -14,6 +14,7 @@ fn record(per_class: bool) -> HeadRecord {
         model: "abc".into(),
         layer: "conv5".into(),
         views: 1,
+        windows: 0,
         per_class,
         classes: vec!["a".into(), "b".into()],
         data: "data".into(),

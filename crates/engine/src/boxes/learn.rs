@@ -1,16 +1,20 @@
 //! What a head learns from: every view of the images of a split that have boxes, with the layer's output and the box in it.
 
 use super::Rect;
+use super::augment::{Window, windows};
 use super::fit::{BoxFit, Rows, fit};
 use super::head::HeadRecord;
 use crate::model_file::CHECKSUM_KEY;
+use crate::walk::Outputs;
 use crate::{Session, Views, WalkRequest};
-use ilsvrc_diagnostics::{BOXES_MISSING, Error, MODEL_CORRUPT, Result};
-use ilsvrc_images::{available_memory, image_rows};
+use ilsvrc_diagnostics::{BOXES_MISSING, Error, INTERRUPTED, MODEL_CORRUPT, Result, SHARD_CORRUPT};
+use ilsvrc_images::{Decoder, ImageRow, available_memory, image_rows};
 use ilsvrc_network::View;
 use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What to learn from, and how.
 #[derive(Clone, Debug, Deserialize)]
@@ -41,13 +45,16 @@ pub enum BoxProgress {
     /// Images that went through the net.
     #[allow(missing_docs)]
     Features { done: usize, total: usize },
+    /// Images of which windows went through it, where there are few images.
+    #[allow(missing_docs)]
+    Windows { done: usize, total: usize },
     /// Epochs made, and the mean loss of the last one: half the squared distance of the edges, in standard deviations.
     #[allow(missing_docs)]
     Epoch { done: usize, total: usize, loss: f64 },
 }
 
 /// Steps of training where the epochs are not given.
-const STEPS: usize = 1500;
+const STEPS: usize = 2000;
 /// The fewest epochs then.
 const FEWEST: usize = 4;
 
@@ -76,7 +83,7 @@ impl Session {
         let most = most_images(views.len() * elements);
         let (mut features, mut boxes, mut classes) = (Vec::new(), Vec::new(), Vec::new());
         let (mut kept, wanted) = (0, boxed.min(most));
-        features.reserve_exact(wanted * views.len() * elements);
+        features.reserve_exact(wanted * (views.len() + windows(wanted, views.len())) * elements);
         let walk = WalkRequest {
             dataset: request.dataset.clone(),
             split: request.split.clone(),
@@ -98,10 +105,23 @@ impl Session {
             emit(BoxProgress::Features { done: progress.done, total: progress.total });
             Ok(())
         })?;
+        let extra = windows(kept, views.len());
+        let known = images.iter().filter(|image| !image.row.boxes.is_empty()).take(kept);
+        for (number, image) in known.enumerate().filter(|_| extra > 0) {
+            if cancel.load(Ordering::Relaxed) {
+                return Err(Error::new(INTERRUPTED, "stopped; no head was written"));
+            }
+            let (seen, at) = self.through_windows(image, number as u32, extra, request, &layer)?;
+            features.extend(seen);
+            boxes.extend(at);
+            classes.extend(std::iter::repeat_n(image.row.class, extra));
+            emit(BoxProgress::Windows { done: number + 1, total: kept });
+        }
         let epochs =
             request.epochs.unwrap_or_else(|| STEPS.div_ceil(boxes.len().div_ceil(request.batch)).max(FEWEST));
         let how = BoxFit { batch: request.batch, epochs, rate: request.rate, seed: request.seed };
         let record = HeadRecord {
+            windows: extra,
             model: self.checksum()?.to_owned(),
             layer,
             views: views.len(),
@@ -118,6 +138,34 @@ impl Session {
             emit(BoxProgress::Epoch { done, total: epochs, loss });
         })?;
         Ok(self.head.insert(head).record())
+    }
+
+    /// The features of `count` windows of one image, and the box in each in shares of the centre crop.
+    fn through_windows(
+        &mut self,
+        image: &ImageRow,
+        number: u32,
+        count: usize,
+        request: &BoxRequest,
+        layer: &str,
+    ) -> Result<(Vec<f32>, Vec<Rect>)> {
+        let (net, mean) = (self.net(), self.preparation()?.0);
+        let (side, crop, centre) = (net.image, net.crop as f32, Views::Centre.of(net));
+        let jpeg = read_jpeg(&request.dataset, image)?;
+        let decoded = Decoder::new().decode(&jpeg)?.image;
+        let mut boxes = Vec::with_capacity(count);
+        let mut pixels = Vec::with_capacity(count * side * side * 3);
+        if let Some(main) = largest(&image.row.boxes) {
+            let main = main.map(|edge| edge / side as f32);
+            for window in 0..count as u32 {
+                let window = Window::draw(request.seed, number, window, &main);
+                window.cut(&decoded.pixels, side, &mean, &mut pixels);
+                boxes.push(in_view(&window.apply(&main).map(|edge| edge * side as f32), &centre[0], crop));
+            }
+        }
+        let mut outputs = Outputs::default();
+        self.see(&pixels, &centre, &mean, Some(layer), &mut outputs)?;
+        Ok((outputs.features, boxes))
     }
 
     /// The layer whose maps say where: the last before the dense layers.
@@ -148,6 +196,20 @@ pub(crate) fn no_boxes(dataset: &Path, split: &str) -> Error {
     Error::new(BOXES_MISSING, format!("no image of {} ({split}) has boxes", dataset.display()))
         .info("boxes come from PASCAL VOC files beside the photos, or from Kaggle's CSV")
         .hint("see docs/localize.md, and prepare the photos with their annotations once more")
+}
+
+/// The bytes of an image.
+fn read_jpeg(dataset: &Path, image: &ImageRow) -> Result<Vec<u8>> {
+    let read = || {
+        let mut file = File::open(dataset.join(&image.shard))?;
+        file.seek(SeekFrom::Start(image.row.offset))?;
+        let mut bytes = Vec::new();
+        file.take(image.row.length).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(|error: std::io::Error| {
+        Error::new(SHARD_CORRUPT, format!("{} cannot be read", image.shard)).info(error.to_string())
+    })
 }
 
 /// Images whose features, `values` f32 each, fill half of the memory that is free; all where nobody knows that.

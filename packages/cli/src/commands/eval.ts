@@ -21,7 +21,7 @@ import { examples } from '../examples.ts';
 import type { Interrupts } from '../interrupts.ts';
 import { announce } from '../layout.ts';
 import { machineOf, withMachine } from '../machine.ts';
-import { Output } from '../output.ts';
+import { type CountedProgress, Output } from '../output.ts';
 import { batchSize, numbers, oneOf, real, whole } from '../parse.ts';
 import type { Verb } from '../verb.ts';
 
@@ -131,7 +131,7 @@ async function ask(
   const manifest = await readManifest(data);
   question(options, manifest.classes.length);
   expectWeights(averaging(options), models.length);
-  const progress = output.progress('evaluating', 'images');
+  let progress: CountedProgress | undefined;
   return evaluate({
     models,
     dataset: { path: data, ...manifest },
@@ -141,10 +141,13 @@ async function ask(
     ...machineOf(options),
     signal,
     onModel: (member) => warnOfDifferences(member, data, output),
-    onOpen: (layout, model) => model === 0 && announce(layout, output),
+    onOpen: (layout, model) => {
+      if (model === 0) announce(layout, output);
+      progress ??= output.progress('evaluating', 'images');
+    },
     onProgress: ({ model, done, total }) =>
-      progress.update(done, total, models.length > 1 ? `model ${model + 1} of ${models.length}` : ''),
-  }).finally(() => progress.stop());
+      progress?.update(done, total, models.length > 1 ? `model ${model + 1} of ${models.length}` : ''),
+  }).finally(() => progress?.stop());
 }
 
 /** The k that was asked for. With so few classes that every guess is right it is refused, where it is more than a heading. */

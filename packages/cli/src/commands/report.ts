@@ -9,8 +9,9 @@ import { loadDefaults } from '../defaults.ts';
 import { examples } from '../examples.ts';
 import { announce } from '../layout.ts';
 import { machineOf, withMachine } from '../machine.ts';
-import { Output } from '../output.ts';
+import { type CountedProgress, Output } from '../output.ts';
 import { batchSize, oneOf } from '../parse.ts';
+import { attach } from '../report/attach.ts';
 import { gather } from '../report/gather.ts';
 import { pictureFiles, writePictures } from '../report/pictures.ts';
 import { writeWhole } from '../report/write.ts';
@@ -22,6 +23,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       .argument('[run]', 'a run, by its name or folder (default: the newest one)')
       .optionsGroup('Files:')
       .option('-o, --out <file>', 'the page to write (default: report.html in the run)')
+      .option('--attach <file...>', 'pictures to put into the page, as `retrieve --panel` draws')
       .option('--pictures <dir>', 'write its pictures there as PNG files too')
       .option('--force', 'replace files that are there')
       .optionsGroup('Images:')
@@ -41,17 +43,22 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       examples([
         ['ilsvrc report', 'the newest run, as report.html in its folder'],
         ['ilsvrc report pets -o pets.html', 'runs/pets'],
+        [
+          'ilsvrc report pets --attach rows.png',
+          'with a picture that `ilsvrc retrieve --panel rows.png` drew',
+        ],
         ['ilsvrc report pets --pictures slides', 'curves, filters, photos, … as PNG files'],
       ]),
     )
     .action(async (given, options) => {
       const output = new Output(options);
       const run = await findRun(given);
-      const out = options.out ?? join(run.path, 'report.html');
+      const out = options.out ?? run.report;
       // A run's own page is renewed without asking, as its picture of the first layer is.
       if (options.out !== undefined) await output.expectAbsent(out, options.force);
       for (const file of pictureFiles(options.pictures)) await output.expectAbsent(file, options.force);
-      const progress = output.progress('evaluating', 'images');
+      const attached = await attach(options.attach ?? []);
+      let progress: CountedProgress | undefined;
       const gathered = await gather(run, {
         data: options.data,
         from: options.from,
@@ -59,10 +66,13 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         batch: options.batch,
         ...machineOf(options),
         signal,
-        onOpen: (layout) => announce(layout, output),
-        onProgress: ({ done, total }) => progress.update(done, total),
-      }).finally(() => progress.stop());
-      const page = renderPage(gathered.report);
+        onOpen: (layout) => {
+          announce(layout, output);
+          progress = output.progress('evaluating', 'images');
+        },
+        onProgress: ({ done, total }) => progress?.update(done, total),
+      }).finally(() => progress?.stop());
+      const page = renderPage({ ...gathered.report, pictures: attached });
       await writeWhole(out, page);
       const pictures = options.pictures === undefined ? [] : await writePictures(gathered, options.pictures);
       if (output.isJson) output.document({ version: 1, file: out, bytes: Buffer.byteLength(page), pictures });
@@ -73,7 +83,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
 
 export default verb;
 
-/** The run of that folder, or of that name below runs/; without one the newest. */
+/** The run of that name below runs/, or of that folder; without one the newest. */
 async function findRun(given: string | undefined): Promise<RunDirectory> {
   if (given === undefined) {
     const { newestRun } = await loadDefaults();
@@ -83,8 +93,8 @@ async function findRun(given: string | undefined): Promise<RunDirectory> {
       hint: 'give the folder of a run, or train one: `ilsvrc train DATASET`',
     });
   }
-  const isNamed = basename(given) === given && !(await isFolder(given));
-  const path = isNamed ? join('runs', given) : given;
+  const named = join('runs', given);
+  const path = basename(given) === given && (await isFolder(named)) ? named : given;
   if (await isFolder(path)) return new RunDirectory(path);
   throw new IlsvrcError('E0610', `there is no run ${given}`, {
     info: `${path} is no folder`,

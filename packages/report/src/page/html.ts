@@ -1,5 +1,6 @@
 /** HTML as a value: what is put into a template is text and escaped, unless it is HTML itself. */
 import { escapeMarkup } from '../drawing.ts';
+import type { Embedded } from './report.ts';
 
 /** A piece of HTML that needs no escaping. */
 export class Html {
@@ -24,7 +25,7 @@ export function embedJson(value: unknown): Html {
 }
 
 /** A picture as a data URI. */
-export function dataUri(type: 'png' | 'jpeg' | 'webp', bytes: Uint8Array): string {
+export function dataUri({ type, bytes }: Embedded): string {
   return `data:image/${type};base64,${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')}`;
 }
 

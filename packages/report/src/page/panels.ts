@@ -8,7 +8,7 @@ export function renderPanels(panels: readonly PanelPart[]): Html {
 }
 
 function renderPanel({ picture, truth, guesses }: PanelPart): Html {
-  const source = dataUri(picture.type, picture.bytes);
+  const source = dataUri(picture);
   return html`<figure class="panel"><img alt="A photo of class ${truth}" src="${source}">
 <figcaption>${truth}</figcaption>
 <ol>${guesses.map(renderGuess)}</ol></figure>`;

@@ -56,10 +56,15 @@ export interface EvaluationPart {
 
 /** A photo and what the model says of it. */
 export interface PanelPart {
-  /** JPEG or WebP of some kilobytes. */
-  picture: { type: 'jpeg' | 'webp'; bytes: Uint8Array };
+  picture: Embedded;
   truth: string;
   guesses: { name: string; probability: number; isTruth: boolean }[];
+}
+
+/** Some kilobytes of a picture. */
+export interface Embedded {
+  type: 'png' | 'webp';
+  bytes: Uint8Array;
 }
 
 /** A picture of another part of the program, such as boxes or neighbours. */
@@ -67,7 +72,7 @@ export interface PicturePart {
   title: string;
   /** What it shows, also for those who do not see it. */
   description: string;
-  png: Uint8Array;
+  picture: Embedded;
 }
 
 /** All that is on the page. What is absent is left out. */

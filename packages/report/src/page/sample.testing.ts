@@ -71,7 +71,7 @@ export async function sampleReport(sample: Sample): Promise<Report> {
         ...{ name: nameOf(guess), probability: 0.7 - 0.4 * guess, isTruth: guess === index % 2 },
       })),
     })),
-    pictures: [{ title: 'Boxes', description: nameOf(0), png: await sharp(photo).png().toBuffer() }],
+    pictures: [{ title: 'Boxes', description: nameOf(0), picture }],
     measured: [{ title: 'Evaluation', facts: [['split', 'val']] }],
     commands: [{ what: 'Train.', command: `ilsvrc train ${nameOf(0)}` }],
   };

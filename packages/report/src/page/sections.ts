@@ -39,7 +39,7 @@ export function sectionsOf(report: Report, isLive: boolean): Section[] {
       id: `picture-${index + 1}`,
       title: picture.title,
       lead: picture.description,
-      body: html`<div class="scroll" tabindex="0" role="region" aria-label="${picture.title}"><img class="wide" alt="${picture.description}" src="${dataUri('png', picture.png)}"></div>`,
+      body: html`<div class="scroll" tabindex="0" role="region" aria-label="${picture.title}"><img class="wide" alt="${picture.description}" src="${dataUri(picture.picture)}"></div>`,
     })),
     ...(evaluation ? classes(evaluation) : []),
     traffic(report),
@@ -80,7 +80,7 @@ function chart(kind: string, drawing: Drawing): Html {
 }
 
 function filters({ description, png }: NonNullable<Report['filters']>): Section {
-  const source = png === undefined ? undefined : dataUri('png', png);
+  const source = png === undefined ? undefined : dataUri({ type: 'png', bytes: png });
   return {
     id: 'filters',
     title: 'The first layer',
