@@ -68,6 +68,8 @@ async function draw(net: Net, model: string): Promise<Float32Array> {
     classes: '[]',
     preprocessing: '{"resize":"crop"}',
   });
+  // With the model comes how photos are prepared.
+  await training.loadModel(model);
   return training.classify(
     Array.from({ length: batch }, (_, n) => bmp(net.image, n)),
     { views: 1 },
@@ -112,7 +114,7 @@ function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
 /** The module of docs/export.md with the file, on the pixels: probabilities. */
 function pytorch(python: string, file: string, net: Net, pixels: Float32Array): number[] {
   const [, module = ''] =
-    /```python\n([\s\S]*?)```/.exec(readFileSync(join(root, 'docs/export.md'), 'utf8')) ?? [];
+    /```python\n(.*?)```/s.exec(readFileSync(join(root, 'docs/export.md'), 'utf8')) ?? [];
   const script = join(place, 'exported.py');
   writeFileSync(join(place, 'pixels.f32'), new Uint8Array(pixels.buffer));
   writeFileSync(
@@ -160,7 +162,7 @@ async function compare(name: string, net: Net): Promise<Row> {
   };
 }
 
-function table(rows: Row[], others: number): string {
+function table(rows: Row[], others: number, date: string): string {
   const number = (value: number | null) => (value === null ? '–' : value.toExponential(1));
   const seconds = (value: number | null) => (value === null ? '–' : value.toFixed(1));
   const lines = rows.map((row) =>
@@ -179,7 +181,7 @@ function table(rows: Row[], others: number): string {
 
 Largest difference of a probability between \`ilsvrc\` and what reads its files, ${batch} photos, ${classes} classes, weights drawn;
 "apart" is how far the photos' own probabilities are from each other. Seconds are of the export, the model's checksum verified.
-Other programs kept ${others.toFixed(1)} cores busy meanwhile. ${machine()}.
+On ${machine().cpu}, of which other programs kept ${others.toFixed(1)} cores busy meanwhile. ${date}.
 
 | preset | parameters | ONNX Runtime | PyTorch | apart | ONNX file | ONNX, s | safetensors, s |
 |---|---|---|---|---|---|---|---|
@@ -201,9 +203,10 @@ try {
   const rows: Row[] = [];
   for (const [name, { net }] of Object.entries(presets)) rows.push(await compare(name, lively(net(classes))));
   const busy = others();
-  const result = { date: new Date().toISOString().slice(0, 10), machine: machine(), others: busy, rows };
+  const date = new Date().toISOString().slice(0, 10);
+  const result = { date, machine: machine(), others: busy, rows };
   writeFileSync(join(root, 'bench/results/interchange.json'), `${JSON.stringify(result, null, 1)}\n`);
-  writeFileSync(join(root, 'bench/results/interchange.md'), table(rows, busy));
+  writeFileSync(join(root, 'bench/results/interchange.md'), table(rows, busy, date));
 } finally {
   rmSync(place, { recursive: true });
 }
