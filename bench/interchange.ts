@@ -63,7 +63,11 @@ async function draw(net: Net, model: string): Promise<Float32Array> {
     ...{ dataset, split: 'train', epoch: 0, first_step: 0, steps: 1 },
     ...{ rule: { rate: 0, momentum: 0, decay: 0 }, mirror: false, colour_noise: 0 },
   });
-  await training.saveModel(model, { net: JSON.stringify(net), classes: '[]', preprocessing: '{"resize":"crop"}' });
+  await training.saveModel(model, {
+    net: JSON.stringify(net),
+    classes: '[]',
+    preprocessing: '{"resize":"crop"}',
+  });
   return training.classify(
     Array.from({ length: batch }, (_, n) => bmp(net.image, n)),
     { views: 1 },
@@ -107,7 +111,8 @@ function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
 
 /** The module of docs/export.md with the file, on the pixels: probabilities. */
 function pytorch(python: string, file: string, net: Net, pixels: Float32Array): number[] {
-  const [, module = ''] = /```python\n([^]*?)```/.exec(readFileSync(join(root, 'docs/export.md'), 'utf8')) ?? [];
+  const [, module = ''] =
+    /```python\n([^]*?)```/.exec(readFileSync(join(root, 'docs/export.md'), 'utf8')) ?? [];
   const script = join(place, 'exported.py');
   writeFileSync(join(place, 'pixels.f32'), new Uint8Array(pixels.buffer));
   writeFileSync(

@@ -52,15 +52,24 @@ describe.each(Object.entries(presets))('%s', (name, preset) => {
       ...{ dataset: dataset(net.image), split: 'train', epoch: 0, first_step: 0, steps: 1 },
       ...{ rule: { rate: 0, momentum: 0, decay: 0 }, mirror: false, colour_noise: 0 },
     });
-    await session.saveModel(model, { net: JSON.stringify(net), classes: '[]', preprocessing: '{"resize":"crop"}' });
+    await session.saveModel(model, {
+      net: JSON.stringify(net),
+      classes: '[]',
+      preprocessing: '{"resize":"crop"}',
+    });
 
     const images = Array.from({ length: 7 }, (_, index) => draw(net.image, index));
     const ours = await classify(session, model, images);
     const onnx = join(folder, `${name}.onnx`);
     await exportModel(model, [{ format: 'onnx', path: onnx }]);
     const runtime = await InferenceSession.create(onnx);
-    const spread = Array.from({ length: classes }, (_, c) => Math.abs((ours[c] ?? 0) - (ours[classes + c] ?? 0)));
-    expect(Math.max(...spread), 'the photos differ, so that a net that ignored them would be found').toBeGreaterThan(0.01);
+    const spread = Array.from({ length: classes }, (_, c) =>
+      Math.abs((ours[c] ?? 0) - (ours[classes + c] ?? 0)),
+    );
+    expect(
+      Math.max(...spread),
+      'the photos differ, so that a net that ignored them would be found',
+    ).toBeGreaterThan(0.01);
     for (const batch of [1, 3, 7]) {
       const { probabilities } = await run(runtime, net, images.slice(0, batch));
       expect(probabilities?.dims).toEqual([batch, classes]);
@@ -185,7 +194,8 @@ function run(runtime: InferenceSession, { crop }: Net, images: Image[]) {
     for (let c = 0; c < 3; c++) {
       for (let y = 0; y < crop; y++) {
         for (let x = 0; x < crop; x++) {
-          planes[((n * 3 + c) * crop + y) * crop + x] = pixels[((y + corner) * side + x + corner) * 3 + c] ?? 0;
+          planes[((n * 3 + c) * crop + y) * crop + x] =
+            pixels[((y + corner) * side + x + corner) * 3 + c] ?? 0;
         }
       }
     }

@@ -9,7 +9,8 @@ export function normalise(weights: readonly number[] | undefined, models: number
       info: `the weights are ${weights.join(', ')}`,
       hint: 'one number a model, 0 or more, as `--weights .5,.3,.2`; they need not sum up to 1',
     });
-  if (weights.length !== models) throw bad(`the number of weights is ${weights.length}, that of models ${models}`);
+  if (weights.length !== models)
+    throw bad(`the number of weights is ${weights.length}, that of models ${models}`);
   if (!weights.every((weight) => Number.isFinite(weight) && weight >= 0))
     throw bad('a weight is not a number from 0');
   const sum = weights.reduce((all, weight) => all + weight, 0);

@@ -14,8 +14,12 @@ const photos = join(folder, 'photos');
 const data = join(folder, 'data');
 const run = 'demo';
 const model = join('runs', run, 'model.safetensors');
-const panel = join(folder, 'panel.png');
+const evaluation = join(folder, 'eval');
 const filters = join(folder, 'filters.png');
+const panel = join(folder, 'panel.png');
+const neighbours = join(folder, 'neighbours.png');
+const boxes = join(folder, 'boxes.png');
+const report = join(folder, 'report.html');
 
 const verb: Verb = (base, context) =>
   base
@@ -44,16 +48,20 @@ const verb: Verb = (base, context) =>
       const steps = [
         ['prep', photos, '-o', data, '--size', '72', '--force'],
         ['train', data, '--net', 'alexnet-64', '--epochs', String(epochs), '--run', run, '--force'],
-        ['eval', model, '--top5', '--views', '10'],
+        ['eval', model, '--top5', '--views', '10', '--out', evaluation, '--force'],
         ['filters', model, '-o', filters, '--force'],
         ['predict', model, ...chosen, '--panel', panel, '--force'],
+        ['retrieve', model, '--store', join(folder, 'features'), '--panel', neighbours, '--force'],
+        ['train', data, '--head', 'boxes', '--model', model, '--force'],
+        ['localize', model, '--panel', boxes, '--force'],
+        ['report', run, '--from', evaluation, '-o', report, '--force'],
       ];
       for (const step of steps) {
         output.say(`\n$ ilsvrc ${step.join(' ')}`);
         await context.run(options.quiet ? [...step, '--quiet'] : step);
       }
       output.say(
-        `\nAll of it in ${formatDuration((performance.now() - begin) / 1000)}. Look at ${panel} and ${filters}.`,
+        `\nAll of it in ${formatDuration((performance.now() - begin) / 1000)}. Open ${report}; look at ${[panel, neighbours, boxes].join(', ')}.`,
       );
       output.next([
         `ilsvrc summary ${model}`,

@@ -83,7 +83,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
 
 export default verb;
 
-/** The run of that folder, or of that name below runs/; without one the newest. */
+/** The run of that name below runs/, or of that folder; without one the newest. */
 async function findRun(given: string | undefined): Promise<RunDirectory> {
   if (given === undefined) {
     const { newestRun } = await loadDefaults();
@@ -93,8 +93,8 @@ async function findRun(given: string | undefined): Promise<RunDirectory> {
       hint: 'give the folder of a run, or train one: `ilsvrc train DATASET`',
     });
   }
-  const isNamed = basename(given) === given && !(await isFolder(given));
-  const path = isNamed ? join('runs', given) : given;
+  const named = join('runs', given);
+  const path = basename(given) === given && (await isFolder(named)) ? named : given;
   if (await isFolder(path)) return new RunDirectory(path);
   throw new IlsvrcError('E0610', `there is no run ${given}`, {
     info: `${path} is no folder`,
