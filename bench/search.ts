@@ -7,7 +7,7 @@
  * Writes `search.json` and `search.md`. What the figures mean: bench/README.md.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -243,9 +243,7 @@ try {
   for (const make of sets) results.push(await compare(await make(), python));
   const busy = others();
   const { cpu, cores, memory_gib, system, node } = machine();
-  const { version } = JSON.parse(
-    run(process.execPath, ['-p', 'JSON.stringify(require("usearch/package.json"))']),
-  );
+  const { version } = JSON.parse(readFileSync(join(root, 'node_modules/usearch/package.json'), 'utf8'));
   const versions = `${results[0]?.version}, usearch ${version}`;
   const date = new Date().toISOString().slice(0, 10);
   const text = [

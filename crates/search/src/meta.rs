@@ -23,8 +23,18 @@ pub(crate) const IDS: &str = "ids.jsonl";
 pub(crate) const PCA: &str = "pca.f32";
 
 /// All files that a store may have; the last ones are what another search engine made of it.
-pub(crate) const FILES: [&str; 9] =
-    [META, CODES, ROWS, "vectors.f32", "vectors.f16", IDS, PCA, "usearch.index", "usearch.json"];
+pub(crate) const FILES: [&str; 10] = [
+    META,
+    CODES,
+    ROWS,
+    "vectors.f32",
+    "vectors.f16",
+    IDS,
+    PCA,
+    "usearch.index",
+    "usearch.index.tmp",
+    "usearch.json",
+];
 
 /// The numbers that vectors are compared with exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

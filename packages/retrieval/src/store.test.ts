@@ -189,6 +189,9 @@ test('usearch builds its index once, keeps it beside the store, and finds nearly
   expect(hits.length).toBeGreaterThan(36);
   expect((near[0]?.[0]?.distance ?? 0) / (exact[0]?.[0]?.distance ?? 0)).toBeCloseTo(1, 2);
 
+  const [alone] = await engine.search(some.subarray(0, elements), 5);
+  expect(alone).toEqual(near[0]);
+
   // Another store in the same folder: the index is not of it. A damaged index is made again.
   writeFileSync(join(place, 'usearch.json'), 'of something else');
   expect(await engine.build()).toBe(true);
