@@ -9,6 +9,7 @@ afterAll(() => rmSync(place, { recursive: true }));
 
 const manifest = {
   version: 2,
+  checksum: '0a1b',
   name: 'pets',
   size: 72,
   classes: [{ wnid: 'cat', name: 'cat' }],
