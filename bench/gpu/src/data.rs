@@ -12,6 +12,11 @@ pub(crate) struct Batch {
     side: usize,
 }
 
+/// Each image as it is.
+fn whole(images: usize) -> Vec<View> {
+    (0..images as u32).map(|image| View { image, ..View::default() }).collect()
+}
+
 impl Batch {
     /// Noise: images of the net's crop, seen whole.
     pub(crate) fn noise(net: &Net, images: usize, classes: usize) -> Self {
@@ -21,7 +26,7 @@ impl Batch {
         let pixel = |i: usize| one[(i + i / bytes * 7919) % bytes];
         Self {
             pixels: (0..images * bytes).map(pixel).collect(),
-            views: vec![View::default(); images],
+            views: whole(images),
             mean: vec![120.0; bytes],
             labels: (0..images).map(|image| (image * 5 % classes) as u32).collect(),
             side: net.crop,
@@ -33,6 +38,7 @@ impl Batch {
         let side = net.image;
         let corner = |image: usize| ((image * 7) % (side - net.crop + 1)) as u16;
         let view = |image: usize| View {
+            image: image as u32,
             crop: [corner(image), corner(image + 1)],
             mean: [corner(image), corner(image + 1)],
             mirror: image % 2 == 1,
@@ -70,7 +76,7 @@ impl Batch {
         }
         Self {
             pixels,
-            views: vec![View::default(); images],
+            views: whole(images),
             mean: vec![136.0; side * side * 3],
             labels,
             side,

@@ -8,7 +8,7 @@ import { announce } from './layout.ts';
 import type { Output } from './output.ts';
 
 /** Where boxes come from. */
-export type Method = LocateRequest['method'];
+type Method = LocateRequest['method'];
 
 /** What both ways of the verb are given. */
 export interface LocalizeRequest {

@@ -27,7 +27,7 @@ export interface Located {
 }
 
 /** How well boxes agree with the truth where the class is given. */
-export interface KnownRates {
+interface KnownRates {
   /** Share of images whose box overlaps the truth by less than one half. */
   known_error: number;
   known_interval: [low: number, high: number];
