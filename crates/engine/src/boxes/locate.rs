@@ -5,7 +5,7 @@ use super::head::Head;
 use super::learn::in_image;
 use crate::walk::{Outputs, mean_over_views};
 use crate::{Session, Views};
-use ilsvrc_diagnostics::{Error, INTERNAL, INTERRUPTED, Result};
+use ilsvrc_diagnostics::{Error, HEAD_DAMAGED, INTERNAL, INTERRUPTED, Result};
 use ilsvrc_images::{Mapping, Resize, Squarer};
 use ilsvrc_network::View;
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,13 @@ impl Session {
     pub fn load_head(&mut self, path: &Path) -> Result<&super::HeadRecord> {
         let elements = self.elements(Some(&self.maps_layer()?))?;
         let head = Head::open(path, self.checksum()?, elements, self.threads)?;
+        let (boxes, classes) = (head.record().classes.len(), self.executor.plan().classes);
+        if head.record().per_class && boxes != classes {
+            return Err(Error::new(
+                HEAD_DAMAGED,
+                format!("{} has boxes of {boxes} classes; the model has {classes}", path.display()),
+            ));
+        }
         Ok(self.head.insert(head).record())
     }
 

@@ -1,5 +1,6 @@
 //! Where a class is, without boxes to learn from: a patch of the mean colour covers part of the crop, everywhere in turn, and a cell of
-//! the map is what the patches over it cost the class's log probability (Zeiler and Fergus 2014, section 4.2).
+//! the map is the most that a patch over it costs the class's log odds (Zeiler and Fergus 2014, section 4.2, map probabilities,
+//! which hardly move while a net is sure).
 
 use super::Rect;
 use super::region::largest_region;
@@ -12,7 +13,7 @@ const CELLS: usize = 16;
 const PATCH: usize = 4;
 /// A patch moves by this many cells.
 const STEP: usize = 2;
-/// A probability below this counts as this: the logarithm of noise says nothing.
+/// Probabilities are kept this far from 0 and 1: the logarithm of rounding says nothing.
 const SMALLEST: f32 = 1e-6;
 
 impl Session {
@@ -25,7 +26,8 @@ impl Session {
         let (count, batch) = (self.executor.plan().classes, self.executor.plan().batch);
         let view = Views::Centre.of(self.net());
         let [top, left] = view[0].crop.map(usize::from);
-        // From patches that only touch the crop's first cells to those at its last ones: each cell is covered equally often.
+        // From patches that only touch the crop's first cells to those at its last ones: each cell is covered equally often,
+        // so none has a better chance of a large cost.
         let starts: Vec<isize> = (0..)
             .map(|index| index * STEP as isize - (PATCH - STEP) as isize)
             .take_while(|&start| start < CELLS as isize)
@@ -38,9 +40,12 @@ impl Session {
 
         let mut outputs = Outputs::default();
         self.see(image, &view, mean, None, &mut outputs)?;
-        let log = |row: &[f32], class: usize| row[class].max(SMALLEST).ln();
-        let before: Vec<f32> = classes.iter().map(|&class| log(&outputs.probabilities, class)).collect();
-        let mut maps = vec![vec![0.0f32; CELLS * CELLS]; classes.len()];
+        let odds = |row: &[f32], class: usize| {
+            let probability = row[class].clamp(SMALLEST, 1.0 - SMALLEST);
+            (probability / (1.0 - probability)).ln()
+        };
+        let before: Vec<f32> = classes.iter().map(|&class| odds(&outputs.probabilities, class)).collect();
+        let mut maps = vec![vec![f32::MIN; CELLS * CELLS]; classes.len()];
         let mut copies = Vec::new();
         for patches in patches.chunks(batch) {
             copies.clear();
@@ -59,9 +64,11 @@ impl Session {
             for (patch, probabilities) in patches.iter().zip(outputs.probabilities.chunks_exact(count)) {
                 let [rows, columns] = patch.map(cells);
                 for ((map, &class), before) in maps.iter_mut().zip(classes).zip(&before) {
-                    let cost = before - log(probabilities, class);
+                    let cost = before - odds(probabilities, class);
                     for row in rows.clone() {
-                        map[row * CELLS..][columns.clone()].iter_mut().for_each(|sum| *sum += cost);
+                        map[row * CELLS..][columns.clone()]
+                            .iter_mut()
+                            .for_each(|most| *most = most.max(cost));
                     }
                 }
             }
