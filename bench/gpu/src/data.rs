@@ -74,13 +74,7 @@ impl Batch {
                 }
             }
         }
-        Self {
-            pixels,
-            views: whole(images),
-            mean: vec![136.0; side * side * 3],
-            labels,
-            side,
-        }
+        Self { pixels, views: whole(images), mean: vec![136.0; side * side * 3], labels, side }
     }
 
     /// As backends take it.
