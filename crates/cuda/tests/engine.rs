@@ -104,16 +104,18 @@ fn backend(places: &[usize], precision: Precision) -> CudaBackend {
 
 #[test]
 fn a_small_net_trains_as_on_the_cpu() {
-    trains_as_on_the_cpu(examples::miniature(), BF16_LATER);
+    trains_as_on_the_cpu(examples::miniature(), BF16, BF16_LATER);
 }
 
 #[test]
 fn a_normalisation_across_gpus_trains_as_on_the_cpu() {
-    // The normalised maps are stored, and so rounded to bf16: with the miniature a pool takes them as they are.
-    trains_as_on_the_cpu(examples::miniature_across(), Tolerance { dense: 0.1, ..BF16_LATER });
+    // The normalised maps are stored, and so rounded to bf16: with the miniature a pool takes them as they are. Seen: 0.0203
+    // after one step.
+    let once = Tolerance { dense: 0.05, ..BF16 };
+    trains_as_on_the_cpu(examples::miniature_across(), once, Tolerance { dense: 0.1, ..BF16_LATER });
 }
 
-fn trains_as_on_the_cpu(net: Net, bf16_later: Tolerance) {
+fn trains_as_on_the_cpu(net: Net, bf16_once: Tolerance, bf16_later: Tolerance) {
     let mock = load();
     let cpu = train(&net, CpuBackend::new(&[1]).unwrap(), &[0, 0], 5, 3);
     for (precision, tolerance) in
@@ -131,7 +133,7 @@ fn trains_as_on_the_cpu(net: Net, bf16_later: Tolerance) {
     let cpu = train(&net, CpuBackend::new(&[1]).unwrap(), &[0, 0], 5, 0);
     for places in [&[0, 1], &[0, 0]] {
         let ours = train(&net, backend(places, Precision::Bf16), &[0, 1], 5, 0);
-        compare(&format!("one step in bf16 on {places:?}"), &ours, &cpu, BF16);
+        compare(&format!("one step in bf16 on {places:?}"), &ours, &cpu, bf16_once);
     }
     mock.assert_clean();
 }
