@@ -109,9 +109,9 @@ fn a_small_net_trains_as_on_the_cpu() {
 
 #[test]
 fn a_normalisation_across_gpus_trains_as_on_the_cpu() {
-    // The normalised maps are stored, and so rounded to bf16: with the miniature a pool takes them as they are. Seen: 0.0203
-    // after one step.
-    let once = Tolerance { dense: 0.05, ..BF16 };
+    // The normalised maps are stored, and so rounded to bf16, before a pool chooses among them: with the miniature it takes
+    // them as they are. Seen after one step: 0.02 in dense layers, 0.52 in conv1 (in tf32 0.02, in f32 5e-6).
+    let once = Tolerance { dense: 0.05, convolutions: 0.8, ..BF16 };
     trains_as_on_the_cpu(examples::miniature_across(), once, Tolerance { dense: 0.1, ..BF16_LATER });
 }
 
