@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use fixtures::PhotoFacts;
 pub use machine::Machine;
-pub use measure::{Limit, Measurement};
+pub use measure::{Better, Limit, Measurement, Yardstick};
 pub use stored::Feed;
 
 use fixtures::Fixtures;
@@ -37,10 +37,22 @@ const BENCHES: [Bench; 3] = [("prep", prep::run), ("load", load::run), ("search"
 pub struct Request {
     /// Names of benchmarks, in this order.
     pub names: Vec<String>,
+    /// Only cases whose name contains this text.
+    #[serde(default)]
+    pub filter: Option<String>,
+    /// Names the cases and measures nothing.
+    #[serde(default)]
+    pub list: bool,
     /// A fraction of the work: for a first look.
     pub quick: bool,
     /// A prepared data set for `load` to read instead of one made for the purpose.
     pub from: Option<PathBuf>,
+}
+
+impl Request {
+    fn asks_for(&self, case: &str) -> bool {
+        !self.list && self.filter.as_ref().is_none_or(|text| case.contains(text))
+    }
 }
 
 /// Where a run is.
@@ -61,6 +73,8 @@ pub struct Report {
     pub machine: Machine,
     /// The photos that were drawn, where any were.
     pub photos: Option<PhotoFacts>,
+    /// The cases of the benchmarks that were named, whatever the filter.
+    pub cases: Vec<String>,
     /// The figures.
     pub measurements: Vec<Measurement>,
     /// What the data set of `from` can feed.
@@ -81,14 +95,19 @@ pub fn run(request: &Request, cancel: &AtomicBool, progress: &(dyn Fn(Progress) 
         request,
         watch,
         fixtures: Fixtures::new(if request.quick { 200 } else { 2000 }, watch)?,
+        cases: Vec::new(),
         measurements: Vec::new(),
         feed: None,
     };
     let before = Machine::measure();
     benches.into_iter().try_for_each(|(_, bench)| bench(&mut run))?;
+    // A limit may have been measured for the sake of a case alone, and a disk that could not be seen has no samples.
+    run.measurements
+        .retain(|measurement| request.asks_for(&measurement.name) && !measurement.samples.is_empty());
     Ok(Report {
         machine: before.and_after(),
         photos: run.fixtures.facts(),
+        cases: run.cases,
         measurements: run.measurements,
         feed: run.feed,
     })
@@ -99,8 +118,22 @@ struct Run<'a> {
     request: &'a Request,
     watch: Watch<'a>,
     fixtures: Fixtures<'a>,
+    cases: Vec<String>,
     measurements: Vec<Measurement>,
     feed: Option<Feed>,
+}
+
+impl Run<'_> {
+    /// Whether a case is to be measured. A benchmark asks for each of its cases before it works.
+    fn wants(&mut self, case: &str) -> bool {
+        self.cases.push(case.to_owned());
+        self.request.asks_for(case)
+    }
+
+    /// Whether any of some cases is.
+    fn wants_any(&mut self, cases: impl IntoIterator<Item = String>) -> bool {
+        cases.into_iter().fold(false, |any, case| any | self.wants(&case))
+    }
 }
 
 /// Who watches, and may stop it.

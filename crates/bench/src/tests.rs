@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use super::*;
 
 fn request(names: &[&str], from: Option<PathBuf>) -> Request {
-    Request { names: names.iter().map(|&name| name.to_owned()).collect(), quick: true, from }
+    let names = names.iter().map(|&name| name.to_owned()).collect();
+    Request { names, filter: None, list: false, quick: true, from }
 }
 
 fn names(report: &Report) -> Vec<&str> {
@@ -16,6 +17,31 @@ fn names(report: &Report) -> Vec<&str> {
 fn an_unknown_name_is_refused_with_those_that_exist() {
     let error = run(&request(&["step"], None), &AtomicBool::new(false), &|_| {}).unwrap_err();
     assert_eq!(error.info.as_deref(), Some("prep, load, search"));
+}
+
+#[test]
+fn a_list_names_every_case_and_does_no_work() {
+    let listing = Request { list: true, ..request(&["prep", "load", "search"], None) };
+    let never = AtomicBool::new(false);
+    let report = run(&listing, &never, &|progress| panic!("it works: {}", progress.step)).unwrap();
+    assert!(report.measurements.is_empty());
+    for name in ["prep/stages/encode", "prep/whole/1", "load/whole/224", "search/scan/batch32"] {
+        assert!(report.cases.iter().any(|case| case == name), "{name} in {:?}", report.cases);
+    }
+}
+
+#[test]
+fn a_filter_leaves_out_the_work_of_other_cases() {
+    let filter = Some("search/scan/one".to_owned());
+    let steps = Mutex::new(Vec::new());
+    let progress = |progress: Progress| steps.lock().unwrap().push(progress.step);
+    let some = Request { filter, ..request(&["prep", "search"], None) };
+    let report = run(&some, &AtomicBool::new(false), &progress).unwrap();
+    assert_eq!(names(&report), ["search/scan/one-query"]);
+    assert!(report.photos.is_none());
+    assert!(steps.lock().unwrap().iter().all(|step| step.starts_with("search")));
+    let yardstick = report.measurements[0].yardstick.as_ref().unwrap();
+    assert!(yardstick.name == "reading memory" && yardstick.before > 0.0 && yardstick.after > 0.0);
 }
 
 #[test]

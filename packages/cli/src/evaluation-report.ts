@@ -2,6 +2,7 @@
 import type { Member, Rates, Result } from '@ilsvrc/evaluator';
 import { formatBar, formatCount, formatPercent } from '@ilsvrc/terminal';
 import type { Output } from './output.ts';
+import { wrap } from './wrap.ts';
 
 /** Classes and pairs that are listed; `--verbose` lists all of the result. */
 const listed = 5;
@@ -160,15 +161,3 @@ function showPreprocessing({ data, data_checksum, preprocessing, models }: Resul
 }
 
 const shorten = (text: string, most: number) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
-
-/** Facts with commas between them, in lines of at most `width` columns. */
-function wrap(facts: string[], width: number): string {
-  const lines: string[] = [];
-  for (const fact of facts) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + fact.length + 3 <= width)
-      lines[lines.length - 1] = `${last}, ${fact}`;
-    else lines.push(fact);
-  }
-  return lines.join(',\n');
-}

@@ -18,6 +18,10 @@ export type BenchName = keyof typeof benches;
 /** What to measure. */
 export interface BenchRequest {
   names: BenchName[];
+  /** Only cases whose name contains this text; what no such case needs is not done. */
+  filter?: string | undefined;
+  /** Names the cases and measures nothing. */
+  list?: boolean | undefined;
   /** A fraction of the work, for a first look. */
   quick: boolean;
   /** A prepared data set for `load` to read instead of one made for the purpose. */
@@ -34,11 +38,15 @@ export interface BenchProgress extends CountProgress {
 export interface Measurement {
   /** `area/case/variant`. */
   name: string;
-  /** As `images/s`; more is better. */
+  /** As `images/s` or `ms`. */
   unit: string;
+  /** Which figures are good ones: large rates, small times. */
+  better: 'more' | 'less';
   samples: number[];
   /** What the hardware allows, in the same unit. */
   limit: { name: string; value: number } | null;
+  /** How fast the hardware was just before and just after; more is faster. By it figures of two runs are divided. */
+  yardstick: { name: string; unit: string; before: number; after: number } | null;
 }
 
 /** What a data set on a disk can feed. */
@@ -63,6 +71,8 @@ export interface BenchReport {
   };
   /** The photos that were drawn, where any were. */
   photos: { count: number; size: [number, number]; mean_bytes: number } | null;
+  /** All cases of the benchmarks that were named. */
+  cases: string[];
   measurements: Measurement[];
   feed: Feed | null;
 }
