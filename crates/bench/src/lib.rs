@@ -3,34 +3,52 @@
 //! A case is named `area/case/variant`. What is compared is measured in turns, so that a machine that slows down slows
 //! all of it; how figures are made of samples is the reader's business.
 
+mod breakdown;
+mod cost;
 mod fixtures;
 mod load;
 mod machine;
 mod measure;
+mod ops;
 mod page_cache;
 mod prep;
 mod search;
+mod step;
 mod stored;
 mod work;
+mod working_net;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ilsvrc_diagnostics::{Error, INTERNAL, INTERRUPTED, Result};
+use ilsvrc_network::Net;
 use serde::{Deserialize, Serialize};
 
+pub use breakdown::{Breakdown, PartTime};
 pub use fixtures::PhotoFacts;
 pub use machine::Machine;
 pub use measure::{Better, Limit, Measurement, Yardstick};
 pub use stored::Feed;
 
 use fixtures::Fixtures;
+use working_net::WorkingNet;
 
 /// A benchmark: its name, and what it adds to the report.
 type Bench = (&'static str, fn(&mut Run) -> Result<()>);
 
 /// All there are.
-const BENCHES: [Bench; 3] = [("prep", prep::run), ("load", load::run), ("search", search::run)];
+const BENCHES: [Bench; 9] = [
+    ("gemm", ops::gemm),
+    ("conv", ops::conv),
+    ("lrn", ops::lrn),
+    ("step", step::step),
+    ("forward", step::forward),
+    ("latency", step::latency),
+    ("prep", prep::run),
+    ("load", load::run),
+    ("search", search::run),
+];
 
 /// What to measure.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,8 +63,25 @@ pub struct Request {
     pub list: bool,
     /// A fraction of the work: for a first look.
     pub quick: bool,
+    /// Nets for `step` and `forward`; the first one's ops are also measured alone, and its latency.
+    #[serde(default)]
+    pub nets: Vec<NamedNet>,
+    /// Where the time of a step goes, of the first case of `step` that is asked for.
+    #[serde(default)]
+    pub breakdown: bool,
     /// A prepared data set for `load` to read instead of one made for the purpose.
     pub from: Option<PathBuf>,
+}
+
+/// A net to measure.
+#[derive(Clone, Debug, Deserialize)]
+pub struct NamedNet {
+    /// As cases call it.
+    pub name: String,
+    /// What it is.
+    pub net: Net,
+    /// Images in a step.
+    pub batch: usize,
 }
 
 impl Request {
@@ -77,6 +112,8 @@ pub struct Report {
     pub cases: Vec<String>,
     /// The figures.
     pub measurements: Vec<Measurement>,
+    /// Where the time of a step goes.
+    pub breakdown: Option<Breakdown>,
     /// What the data set of `from` can feed.
     pub feed: Option<Feed>,
 }
@@ -97,6 +134,8 @@ pub fn run(request: &Request, cancel: &AtomicBool, progress: &(dyn Fn(Progress) 
         fixtures: Fixtures::new(if request.quick { 200 } else { 2000 }, watch)?,
         cases: Vec::new(),
         measurements: Vec::new(),
+        working: None,
+        breakdown: None,
         feed: None,
     };
     let before = Machine::measure();
@@ -109,6 +148,7 @@ pub fn run(request: &Request, cancel: &AtomicBool, progress: &(dyn Fn(Progress) 
         photos: run.fixtures.facts(),
         cases: run.cases,
         measurements: run.measurements,
+        breakdown: run.breakdown,
         feed: run.feed,
     })
 }
@@ -120,6 +160,9 @@ struct Run<'a> {
     fixtures: Fixtures<'a>,
     cases: Vec<String>,
     measurements: Vec<Measurement>,
+    /// The net that the last case worked with, for the next one.
+    working: Option<WorkingNet>,
+    breakdown: Option<Breakdown>,
     feed: Option<Feed>,
 }
 

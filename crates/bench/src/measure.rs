@@ -1,7 +1,9 @@
 //! A figure: its samples, what it is held against, and how fast the hardware was meanwhile.
 
 use ilsvrc_cpu::peak_gflops;
+use ilsvrc_search::read_rate;
 use serde::Serialize;
+use std::rc::Rc;
 
 /// What was measured, several times.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -52,6 +54,13 @@ pub struct Yardstick {
     pub after: f64,
 }
 
+impl Yardstick {
+    /// The mean of before and after.
+    pub(crate) fn mean(&self) -> f64 {
+        (self.before + self.after) / 2.0
+    }
+}
+
 /// The multiply-add peak around some work.
 pub(crate) struct FmaBracket {
     threads: usize,
@@ -72,6 +81,31 @@ impl FmaBracket {
     }
 }
 
+/// The rate of reading memory around some work of all threads.
+pub(crate) struct MemoryBracket {
+    bytes: Rc<Vec<u8>>,
+    before: f64,
+}
+
+impl MemoryBracket {
+    /// Reads `bytes`, more than caches hold, before the work.
+    pub(crate) fn open(bytes: Rc<Vec<u8>>) -> Self {
+        let before = bandwidth(&bytes);
+        Self { bytes, before }
+    }
+
+    /// Reads them after it.
+    pub(crate) fn close(self) -> Yardstick {
+        let after = bandwidth(&self.bytes);
+        Yardstick { name: "reading memory".into(), unit: "GB/s", before: self.before, after }
+    }
+}
+
+/// GB/s of all threads that read memory and do nothing else: the best of three.
+fn bandwidth(bytes: &[u8]) -> f64 {
+    (0..3).map(|_| read_rate(bytes) / 1e9).fold(0.0, f64::max)
+}
+
 impl Measurement {
     /// Samples of which large ones are good, without limit and yardstick.
     pub(crate) fn rate(name: impl Into<String>, unit: &'static str, samples: Vec<f64>) -> Self {
@@ -81,6 +115,11 @@ impl Measurement {
     /// Samples in images a second.
     pub(crate) fn images(name: impl Into<String>, samples: Vec<f64>) -> Self {
         Self::rate(name, "images/s", samples)
+    }
+
+    /// Samples in milliseconds.
+    pub(crate) fn milliseconds(name: impl Into<String>, samples: Vec<f64>) -> Self {
+        Self { better: Better::Less, ..Self::rate(name, "ms", samples) }
     }
 
     /// Held against `times` the median of `of`: what that many threads would reach if each worked alone.

@@ -11,7 +11,7 @@ import { showCases } from './table.ts';
 export const smallestBand = 0.05;
 
 /** A case of both runs. */
-export interface Change {
+interface Change {
   name: string;
   unit: string;
   /** Medians. */

@@ -1,9 +1,10 @@
 /** Measurements as people read them: a group for each area, on a terminal of 40 columns too. */
 import type { Feed } from '@ilsvrc/engine';
-import { formatCount, formatPercent } from '@ilsvrc/terminal';
+import { formatBytes, formatCount, formatPercent } from '@ilsvrc/terminal';
 import type { Output } from '../output.ts';
 import { wrap } from '../wrap.ts';
 import { type BenchEntry, formatFigure } from './entry.ts';
+import type { Measured } from './measure.ts';
 
 /** Prints figures with what limits them. */
 export function showEntries(entries: readonly BenchEntry[], output: Output): void {
@@ -76,4 +77,29 @@ export function feedLine({ images_per_second, batch, steps_per_second, limited_b
   const why = cold ? `the ${limited_by} limit${limited_by === 'disk' ? 's' : ''} it` : 'from memory';
   const unknown = cold ? '' : '; the system keeps the shards in memory, so what the disk gives is not known';
   return `${feeds}: ${why}${unknown}`;
+}
+
+/** What it was measured on, and how busy that was. */
+export function machineLine(measured: Measured['machine'], width: number): string {
+  const { cpu, cores, memory_gib, system, node, fma_peak, others } = measured;
+  const peaks = (key: 'one_thread' | 'all_threads') =>
+    fma_peak.map((peak) => formatCount(peak[key])).join(' and ');
+  return wrap(
+    [
+      cpu,
+      `${cores} cores`,
+      `${memory_gib} GiB`,
+      system,
+      `node ${node}`,
+      `FMA peak before and after: ${peaks('one_thread')} GFLOP/s of one thread`,
+      `${peaks('all_threads')} of all`,
+      `others kept ${others.toFixed(1)} cores busy`,
+    ],
+    width,
+  );
+}
+
+/** What the photos were. */
+export function photosLine({ count, size, mean_bytes }: NonNullable<Measured['photos']>): string {
+  return `${formatCount(count)} photos of ${size.join(' x ')} pixels, ${formatBytes(mean_bytes)} each, drawn for this`;
 }
