@@ -11,6 +11,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::machine::threads;
+use crate::memory::Memory;
 use crate::stored::Stored;
 use crate::{Watch, work};
 
@@ -33,11 +34,8 @@ pub(crate) struct Fixtures<'a> {
     watch: Watch<'a>,
     photos: Option<Photos>,
     dataset: Option<Rc<Stored>>,
-    memory: Option<Rc<Vec<u8>>>,
+    memory: Option<Rc<Memory>>,
 }
-
-/// Bytes that are read for the rate of memory: more than caches hold. Tests want no rate.
-const MEMORY: usize = if cfg!(test) { 8 << 20 } else { 512 << 20 };
 
 impl<'a> Fixtures<'a> {
     /// Fixtures of `count` photos.
@@ -55,9 +53,8 @@ impl<'a> Fixtures<'a> {
     }
 
     /// What is read for the rate of memory.
-    pub(crate) fn memory(&mut self) -> Rc<Vec<u8>> {
-        // Zeros would not be in memory: the system would give one page for all of them.
-        self.memory.get_or_insert_with(|| Rc::new(vec![1; MEMORY])).clone()
+    pub(crate) fn memory(&mut self) -> Rc<Memory> {
+        self.memory.get_or_insert_with(|| Rc::new(Memory::new())).clone()
     }
 
     pub(crate) fn facts(&self) -> Option<PhotoFacts> {

@@ -9,6 +9,7 @@ mod fixtures;
 mod load;
 mod machine;
 mod measure;
+mod memory;
 mod ops;
 mod page_cache;
 mod prep;

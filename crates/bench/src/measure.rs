@@ -1,9 +1,10 @@
 //! A figure: its samples, what it is held against, and how fast the hardware was meanwhile.
 
 use ilsvrc_cpu::peak_gflops;
-use ilsvrc_search::read_rate;
 use serde::Serialize;
 use std::rc::Rc;
+
+use crate::memory::Memory;
 
 /// What was measured, several times.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -83,27 +84,22 @@ impl FmaBracket {
 
 /// The rate of reading memory around some work of all threads.
 pub(crate) struct MemoryBracket {
-    bytes: Rc<Vec<u8>>,
+    memory: Rc<Memory>,
     before: f64,
 }
 
 impl MemoryBracket {
-    /// Reads `bytes`, more than caches hold, before the work.
-    pub(crate) fn open(bytes: Rc<Vec<u8>>) -> Self {
-        let before = bandwidth(&bytes);
-        Self { bytes, before }
+    /// Reads before the work.
+    pub(crate) fn open(memory: Rc<Memory>) -> Self {
+        let before = memory.read_rate();
+        Self { memory, before }
     }
 
-    /// Reads them after it.
+    /// Reads after it.
     pub(crate) fn close(self) -> Yardstick {
-        let after = bandwidth(&self.bytes);
+        let after = self.memory.read_rate();
         Yardstick { name: "reading memory".into(), unit: "GB/s", before: self.before, after }
     }
-}
-
-/// GB/s of all threads that read memory and do nothing else: the best of three.
-fn bandwidth(bytes: &[u8]) -> f64 {
-    (0..3).map(|_| read_rate(bytes) / 1e9).fold(0.0, f64::max)
 }
 
 impl Measurement {

@@ -44,7 +44,7 @@ const shades = Object.values(passes);
 /** The bars, in the order of the forward pass. */
 export function drawBreakdown(step: StepTimes): Drawing {
   const rest = { kind: 'rest', layer: '', pass: '', seconds: Math.max(step.rest, 0), flops: 0, bytes: 0 };
-  const rows = rowsOf([...step.parts, rest]);
+  const rows = foldSmall(rowsOf([...step.parts, rest]), step.seconds);
   const longest = Math.max(...rows.map(({ parts }) => sum(parts, 'seconds')));
   const title = 'Where the time of a training step goes';
   const rate = (step.batch / step.seconds).toFixed(1);
@@ -92,6 +92,19 @@ function rowsOf(parts: readonly StepPart[]): Row[] {
     kind === 'conv' || kind === 'dense' ? layer : `${layer} ${kind}`.trim(),
   );
   return [...rows].map(([title, parts]) => ({ title, parts }));
+}
+
+/** A bar of less than this share of the step is too short to see. */
+const smallest = 0.004;
+
+/** Puts what is too short to see into one bar at the end. */
+function foldSmall(rows: Row[], seconds: number): Row[] {
+  const isSmall = ({ parts }: Row) => sum(parts, 'seconds') < smallest * seconds;
+  const small = rows.filter(isSmall);
+  if (small.length < 2) return rows;
+  const all = small.reduce((total, { parts }) => total + sum(parts, 'seconds'), 0);
+  const together = { kind: '', layer: '', pass: '', seconds: all, flops: 0, bytes: 0 };
+  return [...rows.filter((row) => !isSmall(row)), { title: `${small.length} shorter ones`, parts: [together] }];
 }
 
 /** Products are held against the arithmetic, the rest against the memory. */

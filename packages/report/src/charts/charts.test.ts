@@ -136,4 +136,8 @@ test('bars of a step are as long as their parts take, of the limit that holds th
     expect.arrayContaining(['80.0 %, 50 % of FMA peak', '10.0 %, 50 % of memory', '10.0 %']),
   );
   expect(drawing.description).toContain('100 ms, 20.0 images/s');
+  const tiny = (layer: string) => ({ ...part, layer, kind: 'dropout', seconds: 0.0001 });
+  const folded = drawBreakdown({ ...step, parts: [...step.parts, tiny('fc6'), tiny('fc7')] });
+  expect(labels(folded)).toEqual(expect.arrayContaining(['2 shorter ones', '0.2 %']));
+  expect(labels(folded)).not.toContain('fc6 dropout');
 });
