@@ -131,7 +131,9 @@ test('a model whose photos were prepared otherwise is told of, field by field', 
     return true;
   });
   const differences = [{ field: 'resize', model: 'crop', data: 'warp' }];
-  warnOfDifferences({ ...member('m', 0), differences }, 'data', new Output({ color: 'never', quiet: true }));
+  const output = new Output({ color: 'never', quiet: true });
+  warnOfDifferences({ path: 'm', differences }, 'data', 'error rates may move', output);
   expect(text).toContain('warning: m learned from photos');
+  expect(text).toContain('those of data: error rates may move\n');
   expect(text).toContain('\n  resize: "crop", here "warp"\n');
 });

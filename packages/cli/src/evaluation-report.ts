@@ -17,19 +17,24 @@ export function showEvaluation(result: Result, asked: number, output: Output): v
     output.say(`with ${result.classes} classes the top-5 error says nothing: look at top-1`);
 }
 
-/** Says loudly that a model's photos were prepared otherwise than the data set's. */
-export function warnOfDifferences({ path, differences }: Member, data: string, output: Output): void {
+/** Says loudly that a model's photos were prepared otherwise than the data set's, and what that does. */
+export function warnOfDifferences(
+  { path, differences }: Pick<Member, 'path' | 'differences'>,
+  data: string,
+  effect: string,
+  output: Output,
+): void {
   if (differences.length === 0) return;
   const lines = differences.map(
     ({ field, model, data }) => `\n  ${field}: ${JSON.stringify(model)}, here ${JSON.stringify(data)}`,
   );
   output.warn(
-    `${path} learned from photos that were prepared otherwise than those of ${data}: error rates may move by points${lines.join('')}`,
+    `${path} learned from photos that were prepared otherwise than those of ${data}: ${effect}${lines.join('')}`,
   );
 }
 
 function showRates(result: Result, asked: number, output: Output): void {
-  const wide = output.width >= 50;
+  const wide = output.columns >= 50;
   const row = (k: number, error: number, [low, high]: [number, number]) => [
     `top-${k}`,
     formatPercent(error),
@@ -53,11 +58,11 @@ function showRates(result: Result, asked: number, output: Output): void {
   ];
   if (result.images_per_second !== null) facts.push(`${formatCount(result.images_per_second)} images/s`);
   if (result.images_failed > 0) facts.push(`${formatCount(result.images_failed)} images missing`);
-  output.data(wrap(facts, output.width));
+  output.data(wrap(facts, output.columns));
 }
 
 function showModels({ models, fit, ...mean }: Result, output: Output): void {
-  const wide = output.width >= 50;
+  const wide = output.columns >= 50;
   const row = (name: string, weight: number | undefined, rates: Rates, ece?: number) => [
     name,
     weight?.toFixed(3) ?? '',
@@ -76,7 +81,7 @@ function showModels({ models, fit, ...mean }: Result, output: Output): void {
     ],
   );
   for (const [index, { path }] of models.entries()) output.data(`${index + 1}: ${path}`);
-  for (const facts of comparisons(mean, models)) output.data(wrap(facts, output.width));
+  for (const facts of comparisons(mean, models)) output.data(wrap(facts, output.columns));
 }
 
 /** Two models against each other; of more, the mean against the best one. Results hold every pair. */
@@ -102,10 +107,10 @@ const chance = (p: number) => (p < 0.001 ? 'p < 0.001' : `p = ${p.toFixed(3)}`);
 function showCalibration({ calibration: { ece, overconfidence, bins } }: Result, output: Output): void {
   const sure = `${formatPercent(Math.abs(overconfidence))} too ${overconfidence > 0 ? 'sure' : 'modest'}`;
   output.data(
-    `\n${wrap([`calibration error (ECE) ${formatPercent(ece)}`, `on average ${sure}`], output.width)}`,
+    `\n${wrap([`calibration error (ECE) ${formatPercent(ece)}`, `on average ${sure}`], output.columns)}`,
   );
   if (!output.isVerbose) return;
-  const width = Math.min(output.width - 26, 40);
+  const width = Math.min(output.columns - 26, 40);
   output.data(output.bold('confidence  right'));
   for (const { low, high, images, confidence, accuracy } of bins) {
     if (images === 0) continue;
@@ -121,7 +126,7 @@ function showCalibration({ calibration: { ece, overconfidence, bins } }: Result,
 
 function showMistakes({ worst_classes, confusions, models: _, ...result }: Result, output: Output): void {
   const limit = output.isVerbose ? Number.POSITIVE_INFINITY : listed;
-  const room = Math.max(output.width - 26, 10);
+  const room = Math.max(output.columns - 26, 10);
   if (worst_classes.length > 0) {
     output.data('');
     const rows = worst_classes
@@ -135,7 +140,7 @@ function showMistakes({ worst_classes, confusions, models: _, ...result }: Resul
     output.table(['worst classes', 'top-1', ...(result.classes > 5 ? ['top-5'] : []), 'images'], rows);
   }
   if (confusions.length > 0) {
-    const half = Math.max(Math.floor((output.width - 18) / 2), 9);
+    const half = Math.max(Math.floor((output.columns - 18) / 2), 9);
     const rows = confusions
       .slice(0, limit)
       .map(({ truth, predicted, images, share }) => [

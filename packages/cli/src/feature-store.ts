@@ -1,13 +1,19 @@
 /** The store of a model's features of a data set: where it lies, whether it is still right, and making it. */
 import { basename, dirname, join, resolve } from 'node:path';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { readModelMetadata, type Session, Store, type StoreOrigin } from '@ilsvrc/engine';
+import { type Net, readModelMetadata, type Session, Store, type StoreOrigin } from '@ilsvrc/engine';
 import { readModel } from '@ilsvrc/evaluator';
 import { formatBytes, formatCount, formatDuration, formatPercent } from '@ilsvrc/terminal';
 import type { Output } from './output.ts';
 
-/** The layer whose values are compared: the last one before the classes. */
-export const layer = 'fc7';
+/** The layer whose values are compared: the last one before the classes, `fc7` in `alexnet`. */
+function featureLayer({ name, layers }: Net): string {
+  const last = layers.flatMap((layer) => ('name' in layer ? [layer.name] : [])).at(-2);
+  if (last !== undefined) return last;
+  throw new IlsvrcError('E0411', `${name} has no layer before its classes`, {
+    info: 'neighbours are found by the values of that layer',
+  });
+}
 
 /** What decides what a store holds, and where. */
 export interface StoreChoice {
@@ -28,12 +34,12 @@ export const otherSplit = (split: string) => (split === 'train' ? 'val' : 'train
 
 /** Where the store of a model lies, and where its features come from. */
 async function describeStore(choice: StoreChoice): Promise<{ folder: string; origin: StoreOrigin }> {
-  const { preprocessing } = await readModel(choice.model);
+  const { net, preprocessing } = await readModel(choice.model);
   const metadata = await readModelMetadata(choice.model);
   return {
     folder: choice.store ?? join('features', nameOf(choice.model)),
     origin: {
-      walk: { dataset: choice.data, split: choice.split, views: 1, layer },
+      walk: { dataset: choice.data, split: choice.split, views: 1, layer: featureLayer(net) },
       model: metadata['ilsvrc.checksum'] ?? '',
       preprocessing,
     },

@@ -20,7 +20,7 @@ test('precision and mean average precision, by hand', () => {
   expect(all.map).toBeCloseTo(((1 + 1 + 3 / 4) / 3 + (1 / 2 + 2 / 4) / 2 + 1) / 3);
   expect(byClass[0]).toMatchObject({ queries: 2, precision: { 1: 0.5, 5: 0.5 } });
   expect(byClass[1]).toMatchObject({ queries: 1, map: 1 });
-  expect(byClass[2]).toMatchObject({ queries: 0, precision: { 1: null, 5: null }, map: 0 });
+  expect(byClass[2]).toMatchObject({ queries: 0, precision: { 1: null, 5: null }, map: null });
 });
 
 test('average precision of none, and of all', () => {

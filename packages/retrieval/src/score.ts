@@ -21,8 +21,8 @@ export interface Quality {
   queries: number;
   /** The share of the right class among the first 1, 5 and 10; `null` where fewer were asked for. */
   precision: Record<(typeof cuts)[number], number | null>;
-  /** The mean over queries of average precision within the first k. */
-  map: number;
+  /** The mean over queries of average precision within the first k; `null` where there is no query. */
+  map: number | null;
 }
 
 /** The quality of all queries together and of those of each class. */
@@ -50,7 +50,7 @@ export function score(
       return k < cut || sum.queries === 0 ? null : (sum.right[place] ?? 0) / (cut * sum.queries);
     };
     const precision = { 1: share(0), 5: share(1), 10: share(2) };
-    return { queries: sum.queries, precision, map: sum.queries === 0 ? 0 : sum.map / sum.queries };
+    return { queries: sum.queries, precision, map: sum.queries === 0 ? null : sum.map / sum.queries };
   });
   const all = qualities.pop();
   if (all === undefined) throw new RangeError('there is always the sum of all');

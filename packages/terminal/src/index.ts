@@ -19,5 +19,13 @@ export {
 export type { Raster } from './images/raster.ts';
 export { pasteImage } from './paste.ts';
 export { type Progress, startProgress } from './progress.ts';
-export { type ColourChoice, hasColour, type Paint, painter, type Sink, type Style } from './style.ts';
+export {
+  type ColourChoice,
+  harmless,
+  hasColour,
+  type Paint,
+  painter,
+  type Sink,
+  type Style,
+} from './style.ts';
 export { type Column, formatMarkdown, formatTable } from './table.ts';

@@ -30,3 +30,9 @@ export type Paint = (style: Style, text: string) => string;
 /** Styles for a stream with or without colour. */
 export const painter = (colour: boolean): Paint =>
   colour ? (style, text) => styleText(style, text, { validateStream: false }) : (_, text) => text;
+
+/** Control characters other than line ends and tabs that do not begin a style. */
+const commands = new RegExp(`(?!\\n|\\t|${'\u001b'}\\[[\\d;]*m)\\p{Cc}`, 'gu');
+
+/** Text that a terminal shows and does not obey: names of files and classes may hold its commands. Styles stay. */
+export const harmless = (text: string): string => text.replace(commands, '\ufffd');

@@ -4,7 +4,7 @@ import { copy } from './clipboard.ts';
 import { formatError } from './error.ts';
 import { formatBar, formatBytes, formatDuration } from './format.ts';
 import { startProgress } from './progress.ts';
-import { hasColour, painter, type Sink } from './style.ts';
+import { harmless, hasColour, painter, type Sink } from './style.ts';
 import { formatMarkdown, formatTable } from './table.ts';
 
 const plain = painter(false);
@@ -29,6 +29,16 @@ test('an error says what, why, what to do and where to read more', () => {
     'error[E0203]: shard train-000042.tar is 3.1 MB short\n  info: the disk was full\n  hint: run `ilsvrc prep --check data`\n  docs: docs/errors/E0203.md\n',
   );
   expect(formatError(error, plain, true)).toContain('terminal.test.ts');
+});
+
+test('names cannot command the terminal', () => {
+  const clear = '\u001b[2J';
+  expect(harmless(`a${clear}\u001b]0;title\u0007\r\u009b1A\n\tb`)).toBe(
+    'a\ufffd[2J\ufffd]0;title\ufffd\ufffd\ufffd1A\n\tb',
+  );
+  const styled = painter(true)('bold', 'Käse 🧀');
+  expect(harmless(styled)).toBe(styled);
+  expect(formatError(new IlsvrcError('E0201', `cannot read ${clear}`), plain)).not.toContain(clear);
 });
 
 test('numbers stand right, and no line ends with spaces', () => {

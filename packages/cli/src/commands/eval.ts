@@ -140,7 +140,7 @@ async function ask(
     batch: options.batch,
     ...machineOf(options),
     signal,
-    onModel: (member) => warnOfDifferences(member, data, output),
+    onModel: (member) => warnOfDifferences(member, data, 'error rates may move by points', output),
     onOpen: (layout, model) => {
       if (model === 0) announce(layout, output);
       progress ??= output.progress('evaluating', 'images');

@@ -2,10 +2,11 @@
  * Boxes on the disk. What a path is called says in which form: `.json` COCO's, `.csv` Kaggle's, `.txt` the development kit's; a
  * folder holds a PASCAL VOC file an image.
  */
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, extname, join, relative } from 'node:path';
-import { IlsvrcError, writeFailed } from '@ilsvrc/diagnostics';
+import { readFile, stat } from 'node:fs/promises';
+import { extname, join, relative } from 'node:path';
+import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { readVoc } from '@ilsvrc/engine';
+import { writeWhole } from '../../write.ts';
 import type { BoxGuess } from '../score.ts';
 import { type BoxClass, type ImageBoxes, malformed, withoutEnding } from './boxes.ts';
 import { fromCoco, toCoco } from './coco.ts';
@@ -125,16 +126,4 @@ function inside(folder: string, name: string): string {
   const way = relative(folder, path);
   if (way !== '' && !way.startsWith('..') && !name.includes('\0')) return path;
   throw malformed(folder, `the image ${JSON.stringify(name)} leads out of it`);
-}
-
-async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.ilsvrc-tmp`;
-  try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(temporary, text, { flush: true });
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    throw writeFailed(path, cause);
-  }
 }
