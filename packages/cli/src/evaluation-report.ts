@@ -164,7 +164,9 @@ function showPreprocessing({ data, data_checksum, preprocessing, models }: Resul
   }
 }
 
-const shorten = (text: string, most: number) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+/** A text of at most so many characters. */
+export const shorten = (text: string, most: number) =>
+  text.length > most ? `${text.slice(0, most - 1)}…` : text;
 
 /** Facts with commas between them, in lines of at most `width` columns. */
 function wrap(facts: string[], width: number): string {

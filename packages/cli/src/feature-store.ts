@@ -5,6 +5,7 @@ import { type Net, readModelMetadata, type Session, Store, type StoreOrigin } fr
 import { readModel } from '@ilsvrc/evaluator';
 import { formatBytes, formatCount, formatDuration, formatPercent } from '@ilsvrc/terminal';
 import type { Output } from './output.ts';
+import { quoted } from './shell.ts';
 
 /** The layer whose values are compared: the last one before the classes, `fc7` in `alexnet`. */
 function featureLayer({ name, layers }: Net): string {
@@ -55,13 +56,15 @@ function nameOf(model: string): string {
 /** The command that makes a store again. */
 function rebuild({ model, data, split, store, pca, half }: StoreChoice): string {
   const options = [
-    `--data ${data}`,
+    `--data ${quoted(data)}`,
     split === 'train' ? '' : `--split ${split}`,
-    store === undefined ? '' : `--store ${store}`,
+    store === undefined ? '' : `--store ${quoted(store)}`,
     pca === undefined ? '' : `--pca ${pca}`,
     half ? '--half' : '',
   ];
-  return ['ilsvrc retrieve index', model, ...options, '--force'].filter((part) => part !== '').join(' ');
+  return ['ilsvrc retrieve index', quoted(model), ...options, '--force']
+    .filter((part) => part !== '')
+    .join(' ');
 }
 
 /**
@@ -112,10 +115,11 @@ export async function makeStore(
   return store;
 }
 
-/** A store in a few words. */
+/** A store in a few words, and the bytes of its numbers. */
 export function describe({ meta }: Store): string {
-  const { count, dimension, precision, pca, source_dimension } = meta;
-  const bytes = count * (dimension * (precision === 'f32' ? 5 : 3) + 20);
+  const { count, dimension, stride, precision, pca, source_dimension } = meta;
+  const rows = count * (stride + dimension * (precision === 'f32' ? 4 : 2) + 20);
+  const bytes = rows + (pca === null ? 0 : (dimension + 1) * source_dimension * 4);
   const kept =
     pca === null
       ? `${dimension} elements`

@@ -4,6 +4,7 @@ import { imageRows, type Nearest, type Session, type Store } from '@ilsvrc/engin
 import { csvLine, writeWhole } from '@ilsvrc/evaluator';
 import { duplicates, type Quality, score } from '@ilsvrc/retrieval';
 import { formatCount, formatPercent } from '@ilsvrc/terminal';
+import { shorten } from './evaluation-report.ts';
 import { otherSplit, type StoreChoice } from './feature-store.ts';
 import type { Output } from './output.ts';
 
@@ -79,22 +80,23 @@ function named({ precision, map }: Quality) {
   return { precision_1: precision[1], precision_5: precision[5], precision_10: precision[10], map };
 }
 
-/** A table of all classes together and of each, the worst first. */
+/** A table of all classes together and of each, the worst first; a narrow terminal has the first and the last figure of each. */
 function showScore(result: ScoreResult, output: Output): void {
   const share = (value: number | null) => (value === null ? '' : formatPercent(value));
+  const wide = output.columns >= 72;
+  const room = Math.max(output.columns - (wide ? 48 : 22), 9);
   const row = (name: string, queries: number, quality: ReturnType<typeof named>) => [
-    name,
-    formatCount(queries),
+    shorten(name, room),
+    ...(wide ? [formatCount(queries)] : []),
     share(quality.precision_1),
-    share(quality.precision_5),
-    share(quality.precision_10),
+    ...(wide ? [share(quality.precision_5), share(quality.precision_10)] : []),
     share(quality.map),
   ];
   const classes = result.per_class
     .filter(({ queries }) => queries > 0)
     .sort((a, b) => (a.precision_1 ?? 0) - (b.precision_1 ?? 0));
   output.table(
-    ['', 'queries', 'p@1', 'p@5', 'p@10', `mAP@${result.neighbours}`],
+    ['', ...(wide ? ['queries'] : []), 'p@1', ...(wide ? ['p@5', 'p@10'] : []), `mAP@${result.neighbours}`],
     [
       row('all', result.images, result),
       ...classes.slice(0, 20).map((entry) => row(entry.name, entry.queries, entry)),
@@ -106,7 +108,8 @@ function showScore(result: ScoreResult, output: Output): void {
     output.data(`no near-duplicates between ${result.split} and the store`);
     return;
   }
-  output.data(`${formatCount(pairs.length)} near-duplicates between ${result.split} and the store:`);
+  const found = pairs.length === 1 ? '1 near-duplicate' : `${formatCount(pairs.length)} near-duplicates`;
+  output.data(`${found} between ${result.split} and the store:`);
   for (const { query, file, distance } of pairs.slice(0, 10)) {
     output.data(`  ${query} = ${file} (${distance.toPrecision(3)})`);
   }
