@@ -79,7 +79,9 @@ export async function findStore(choice: StoreChoice): Promise<Store | undefined>
   } catch (error) {
     if (!(error instanceof IlsvrcError) || !/^E070[1-4]$/.test(error.code)) throw error;
     const { code, message, info } = error;
-    throw new IlsvrcError(code, message, { info, hint: `\`${rebuild(choice)}\``, cause: error });
+    // Another folder's content is not replaced, so making the store again there is no way out.
+    const hint = code === 'E0701' ? 'give another folder by --store; or make it again: ' : '';
+    throw new IlsvrcError(code, message, { info, hint: `${hint}\`${rebuild(choice)}\``, cause: error });
   }
   if (store === undefined) return undefined;
   const { dimension, pca, precision } = store.meta;
