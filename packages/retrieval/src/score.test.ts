@@ -33,3 +33,12 @@ test('pairs at next to no distance are near-duplicates', () => {
   expect(duplicates(nearest)).toEqual([{ query: 1, row: 1, distance: 0 }]);
   expect(duplicates({ ...nearest, images: 0 })).toEqual([]);
 });
+
+test('near-duplicates are found where every query has one', () => {
+  const all = { images: 2, k: 2, rows: Uint32Array.of(4, 1, 5, 0), seconds: 1 };
+  const found = duplicates({ ...all, distances: Float32Array.of(0.1, 30, 0.1, 40) });
+  expect(found.map(({ query, row }) => [query, row])).toEqual([
+    [0, 4],
+    [1, 5],
+  ]);
+});
