@@ -14,8 +14,10 @@ test('the page is what `node bench/results.ts` makes of the files', () => {
 
 test('every file has its command, and what was measured says where and with what', () => {
   cpSync(resultsFolder, folder, { recursive: true });
-  const text = render(folder);
-  for (const { name, command } of files) expect(text).toMatch(new RegExp(`^\\| ${name} \\| .*${RegExp.escape(command)}`, 'm'));
+  const lines = render(folder).split('\n');
+  for (const { name, command } of files) {
+    expect(lines.find((line) => line.startsWith(`| ${name} | `))).toContain(`\`${command}\``);
+  }
   writeFileSync(
     join(folder, 'epoch.json'),
     JSON.stringify({
