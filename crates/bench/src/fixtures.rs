@@ -33,7 +33,11 @@ pub(crate) struct Fixtures<'a> {
     watch: Watch<'a>,
     photos: Option<Photos>,
     dataset: Option<Rc<Stored>>,
+    memory: Option<Rc<Vec<u8>>>,
 }
+
+/// Bytes that are read for the rate of memory: more than caches hold. Tests want no rate.
+const MEMORY: usize = if cfg!(test) { 8 << 20 } else { 512 << 20 };
 
 impl<'a> Fixtures<'a> {
     /// Fixtures of `count` photos.
@@ -42,12 +46,18 @@ impl<'a> Fixtures<'a> {
             .prefix("ilsvrc-bench-")
             .tempdir()
             .map_err(|error| Error::io(WRITE_FAILED, "make a folder in", &std::env::temp_dir(), &error))?;
-        Ok(Self { folder, count, watch, photos: None, dataset: None })
+        Ok(Self { folder, count, watch, photos: None, dataset: None, memory: None })
     }
 
     /// A name in the temporary folder.
     pub(crate) fn place(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// What is read for the rate of memory.
+    pub(crate) fn memory(&mut self) -> Rc<Vec<u8>> {
+        // Zeros would not be in memory: the system would give one page for all of them.
+        self.memory.get_or_insert_with(|| Rc::new(vec![1; MEMORY])).clone()
     }
 
     pub(crate) fn facts(&self) -> Option<PhotoFacts> {

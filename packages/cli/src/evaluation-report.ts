@@ -2,6 +2,7 @@
 import type { Member, Rates, Result } from '@ilsvrc/evaluator';
 import { formatBar, formatCount, formatPercent } from '@ilsvrc/terminal';
 import type { Output } from './output.ts';
+import { wrap } from './wrap.ts';
 
 /** Classes and pairs that are listed; `--verbose` lists all of the result. */
 const listed = 5;
@@ -34,7 +35,7 @@ export function warnOfDifferences(
 }
 
 function showRates(result: Result, asked: number, output: Output): void {
-  const wide = output.columns >= 50;
+  const wide = output.width >= 50;
   const row = (k: number, error: number, [low, high]: [number, number]) => [
     `top-${k}`,
     formatPercent(error),
@@ -58,11 +59,11 @@ function showRates(result: Result, asked: number, output: Output): void {
   ];
   if (result.images_per_second !== null) facts.push(`${formatCount(result.images_per_second)} images/s`);
   if (result.images_failed > 0) facts.push(`${formatCount(result.images_failed)} images missing`);
-  output.data(wrap(facts, output.columns));
+  output.data(wrap(facts, output.width));
 }
 
 function showModels({ models, fit, ...mean }: Result, output: Output): void {
-  const wide = output.columns >= 50;
+  const wide = output.width >= 50;
   const row = (name: string, weight: number | undefined, rates: Rates, ece?: number) => [
     name,
     weight?.toFixed(3) ?? '',
@@ -81,7 +82,7 @@ function showModels({ models, fit, ...mean }: Result, output: Output): void {
     ],
   );
   for (const [index, { path }] of models.entries()) output.data(`${index + 1}: ${path}`);
-  for (const facts of comparisons(mean, models)) output.data(wrap(facts, output.columns));
+  for (const facts of comparisons(mean, models)) output.data(wrap(facts, output.width));
 }
 
 /** Two models against each other; of more, the mean against the best one. Results hold every pair. */
@@ -107,10 +108,10 @@ const chance = (p: number) => (p < 0.001 ? 'p < 0.001' : `p = ${p.toFixed(3)}`);
 function showCalibration({ calibration: { ece, overconfidence, bins } }: Result, output: Output): void {
   const sure = `${formatPercent(Math.abs(overconfidence))} too ${overconfidence > 0 ? 'sure' : 'modest'}`;
   output.data(
-    `\n${wrap([`calibration error (ECE) ${formatPercent(ece)}`, `on average ${sure}`], output.columns)}`,
+    `\n${wrap([`calibration error (ECE) ${formatPercent(ece)}`, `on average ${sure}`], output.width)}`,
   );
   if (!output.isVerbose) return;
-  const width = Math.min(output.columns - 26, 40);
+  const width = Math.min(output.width - 26, 40);
   output.data(output.bold('confidence  right'));
   for (const { low, high, images, confidence, accuracy } of bins) {
     if (images === 0) continue;
@@ -126,7 +127,7 @@ function showCalibration({ calibration: { ece, overconfidence, bins } }: Result,
 
 function showMistakes({ worst_classes, confusions, models: _, ...result }: Result, output: Output): void {
   const limit = output.isVerbose ? Number.POSITIVE_INFINITY : listed;
-  const room = Math.max(output.columns - 26, 10);
+  const room = Math.max(output.width - 26, 10);
   if (worst_classes.length > 0) {
     output.data('');
     const rows = worst_classes
@@ -140,7 +141,7 @@ function showMistakes({ worst_classes, confusions, models: _, ...result }: Resul
     output.table(['worst classes', 'top-1', ...(result.classes > 5 ? ['top-5'] : []), 'images'], rows);
   }
   if (confusions.length > 0) {
-    const half = Math.max(Math.floor((output.columns - 18) / 2), 9);
+    const half = Math.max(Math.floor((output.width - 18) / 2), 9);
     const rows = confusions
       .slice(0, limit)
       .map(({ truth, predicted, images, share }) => [
@@ -167,15 +168,3 @@ function showPreprocessing({ data, data_checksum, preprocessing, models }: Resul
 /** A text of at most so many characters. */
 export const shorten = (text: string, most: number) =>
   text.length > most ? `${text.slice(0, most - 1)}…` : text;
-
-/** Facts with commas between them, in lines of at most `width` columns. */
-function wrap(facts: string[], width: number): string {
-  const lines: string[] = [];
-  for (const fact of facts) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + fact.length + 3 <= width)
-      lines[lines.length - 1] = `${last}, ${fact}`;
-    else lines.push(fact);
-  }
-  return lines.join(',\n');
-}

@@ -81,7 +81,7 @@ export class Output {
   /** A table of the result, with an empty line after it. The first column and long texts stand left, numbers right. */
   table(titles: string[], rows: string[][]): void {
     const isNumber = (column: number) =>
-      rows.every((row) => /^[\d,.% –]*( [kMGT]?B)?$/.test(row[column] ?? ''));
+      rows.every((row) => /^[+−]?[\d,.% –]*( [kMGT]?B)?$/.test(row[column] ?? ''));
     const columns: Column[] = titles.map((title, index) => ({
       title,
       align: isNumber(index) ? 'right' : 'left',
@@ -100,7 +100,7 @@ export class Output {
   }
 
   /** Columns that a line of the result may take: those of the terminal, 80 in a pipe. */
-  get columns(): number {
+  get width(): number {
     return process.stdout.columns || 80;
   }
 

@@ -83,8 +83,8 @@ function named({ precision, map }: Quality) {
 /** A table of all classes together and of each, the worst first; a narrow terminal has the first and the last figure of each. */
 function showScore(result: ScoreResult, output: Output): void {
   const share = (value: number | null) => (value === null ? '' : formatPercent(value));
-  const wide = output.columns >= 72;
-  const room = Math.max(output.columns - (wide ? 48 : 22), 9);
+  const wide = output.width >= 72;
+  const room = Math.max(output.width - (wide ? 48 : 22), 9);
   const row = (name: string, queries: number, quality: ReturnType<typeof named>) => [
     shorten(name, room),
     ...(wide ? [formatCount(queries)] : []),
