@@ -16,6 +16,7 @@ test.each([
   [[1, -1], 'a weight is not a number from 0'],
   [[1, Number.NaN], 'a weight is not a number from 0'],
   [[0, 0], 'all weights are 0'],
+  [[1e308, 1e308], 'the weights are too large to be added up'],
 ])('weights %j are refused', (weights, message) => {
   expect(() => normalise(weights, 2)).toThrow(expect.objectContaining({ code: 'E0504', message }));
 });
