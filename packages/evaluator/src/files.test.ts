@@ -117,6 +117,13 @@ test('no submission without the devkit, and none of half the images', async () =
   expect((await readdir(folder)).sort()).toEqual([
     'confusion.csv', 'per-class.csv', 'predictions.jsonl', 'probabilities.safetensors', 'result.json',
   ]); // biome-ignore format: one line
+  // Nor where the half is read again.
+  const again = judge(await readSaved([folder]));
+  const { images_seen, images_expected } = toResult(again, 5);
+  expect([images_seen, images_expected]).toEqual([1, 3]);
+  expect(await writeEvaluation(join(root, 'again'), toResult(again, 5), again)).not.toContain(
+    'submission.txt',
+  );
 });
 
 test('saved models are averaged as if they had just run', async () => {
