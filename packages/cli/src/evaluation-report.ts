@@ -105,7 +105,7 @@ function showCalibration({ calibration: { ece, overconfidence, bins } }: Result,
     `\n${wrap([`calibration error (ECE) ${formatPercent(ece)}`, `on average ${sure}`], output.width)}`,
   );
   if (!output.isVerbose) return;
-  const width = Math.min(output.width - 26, 40);
+  const width = Math.min(Math.max(output.width - 26, 4), 40);
   output.data(output.bold('confidence  right'));
   for (const { low, high, images, confidence, accuracy } of bins) {
     if (images === 0) continue;

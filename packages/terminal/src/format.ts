@@ -30,7 +30,7 @@ const eighths = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
 /** A horizontal bar of at most `width` columns for a fraction, in eighths of a column. */
 export function formatBar(fraction: number, width: number): string {
-  const parts = Math.round(Math.min(Math.max(fraction, 0), 1) * width * 8);
+  const parts = Math.round(Math.min(Math.max(fraction, 0), 1) * Math.max(width, 0) * 8);
   return '█'.repeat(Math.floor(parts / 8)) + eighths[parts % 8];
 }
 

@@ -86,4 +86,5 @@ test('durations, bytes and bars', () => {
   expect(formatBar(0.5, 4)).toBe('██');
   expect(formatBar(1 / 32, 4)).toBe('▏');
   expect(formatBar(2, 3)).toBe('███');
+  expect(formatBar(0.5, -2)).toBe('');
 });
