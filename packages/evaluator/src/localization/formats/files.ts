@@ -2,10 +2,11 @@
  * Boxes on the disk. What a path is called says in which form: `.json` COCO's, `.csv` Kaggle's, `.txt` the development kit's; a
  * folder holds a PASCAL VOC file an image.
  */
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname, extname, join, relative } from 'node:path';
 import { IlsvrcError, writeFailed } from '@ilsvrc/diagnostics';
 import { readVoc } from '@ilsvrc/engine';
+import { replaceFile } from '../../write.ts';
 import type { BoxGuess } from '../score.ts';
 import { type BoxClass, type ImageBoxes, malformed, withoutEnding } from './boxes.ts';
 import { fromCoco, toCoco } from './coco.ts';
@@ -72,7 +73,9 @@ async function readAll(
   });
   if (about.isDirectory()) return readFolder(path, names);
   const form = forms[extname(path).toLowerCase()];
-  if (form === undefined) throw malformed(path, 'a folder of .xml files, a .json, a .csv or a .txt is read');
+  // A pipe or a device may never end.
+  if (form === undefined || !about.isFile())
+    throw malformed(path, 'a folder of .xml files, a .json, a .csv or a .txt is read');
   const text = await readText(path);
   switch (form) {
     case 'coco':
@@ -128,13 +131,10 @@ function inside(folder: string, name: string): string {
 }
 
 async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.ilsvrc-tmp`;
   try {
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(temporary, text, { flush: true });
-    await rename(temporary, path);
+    await replaceFile(path, (file) => file.writeFile(text));
   } catch (cause) {
-    await rm(temporary, { force: true });
     throw writeFailed(path, cause);
   }
 }
