@@ -1,6 +1,6 @@
 /** `ilsvrc localize MODEL --data …`: the localization error of a model, or of somebody else's boxes, on a split with boxes. */
 import { readFile } from 'node:fs/promises';
-import { extname, join, resolve, sep } from 'node:path';
+import { extname, resolve, sep } from 'node:path';
 import { type Manifest, readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { readJpegs } from '@ilsvrc/engine';
@@ -258,7 +258,7 @@ async function readSource({ request }: Manifest, path: string): Promise<Uint8Arr
     const file = resolve(source, path);
     // A path that leads out of the source is none of ours.
     if (!file.startsWith(resolve(source) + sep)) continue;
-    const bytes = await readFile(join(file)).catch(() => undefined);
+    const bytes = await readFile(file).catch(() => undefined);
     if (bytes !== undefined) return bytes;
   }
   return undefined;

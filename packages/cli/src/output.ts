@@ -72,11 +72,6 @@ export class Output {
     return json || copy || color === 'never' ? undefined : imageProtocol(process.stdout, choice);
   }
 
-  /** Columns of the terminal; 80 where stdout is none. */
-  get columns(): number {
-    return process.stdout.columns || 80;
-  }
-
   /** Text of the result as it is, newlines included. */
   raw(text: string): void {
     if (!this.isJson) this.#write(text);

@@ -150,10 +150,10 @@ async function show(
 ): Promise<void> {
   output.data(output.bold(file));
   const protocol = output.imageProtocol(images);
-  const beside = output.columns - photoWidth - 4;
+  const beside = output.width - photoWidth - 4;
   const names = Math.max(...classes.map(({ name }) => name.length));
   const isBeside = protocol !== undefined && names + 12 <= beside;
-  const lines = bars(classes, isBeside ? beside : output.columns - 2);
+  const lines = bars(classes, isBeside ? beside : output.width - 2);
   if (protocol === undefined) return output.data(lines.map((line) => `  ${line}`).join('\n'));
   const pixels = await squarePixels(photo, photoSide);
   if (isBeside) return output.raw(besideImage(pixels, lines, protocol, photoWidth));
