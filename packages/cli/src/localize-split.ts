@@ -9,6 +9,7 @@ import {
   type BoxGuess,
   type BoxRates,
   bestOverlap,
+  expectForm,
   expectSameClasses,
   type LocalizationRates,
   type Located,
@@ -51,6 +52,8 @@ export async function localizeSplit(request: LocalizeRequest): Promise<void> {
   const data = await requireDataset(request.data, defaults, path);
   const manifest = await readManifest(data);
   const dataset = { path: data, size: manifest.size, resize: resizeOf(manifest), classes: manifest.classes };
+  // A model's classes are looked at where it is opened.
+  if (request.boxes !== undefined && request.out !== undefined) expectForm(request.out, manifest.classes);
   const { images, withoutBoxes } = await splitImages(dataset, split);
   const listed = await readBlacklist(request.blacklist);
   const begin = performance.now();
