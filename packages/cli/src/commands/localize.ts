@@ -57,8 +57,15 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         ['ilsvrc localize --data data/photos --boxes mine.csv', "somebody else's boxes"],
       ]),
     )
-    .action(async (model, images, options) => {
+    .action(async (model, images, options, command) => {
       const output = new Output(options);
+      for (const option of ['data', 'split', 'blacklist'] as const) {
+        if (images.length > 0 && command.getOptionValueSource(option) === 'cli') {
+          throw new IlsvrcError('E0103', `--${option} is of the images of a data set, and photos are given`, {
+            hint: `leave --${option} out, or the photos`,
+          });
+        }
+      }
       const request = {
         ...options,
         model,
