@@ -1,6 +1,6 @@
 /** An evaluation as a person reads it, on a terminal of 40 columns too. */
 import type { Member, Rates, Result } from '@ilsvrc/evaluator';
-import { formatBar, formatCount, formatPercent } from '@ilsvrc/terminal';
+import { formatBar, formatCount, formatPercent, shorten } from '@ilsvrc/terminal';
 import type { Output } from './output.ts';
 
 /** Classes and pairs that are listed; `--verbose` lists all of the result. */
@@ -158,8 +158,6 @@ function showPreprocessing({ data, data_checksum, preprocessing, models }: Resul
     output.data(`${output.bold(`model ${index + 1}`)}  ${path}, ${same}\nsha256 ${checksum}`);
   }
 }
-
-const shorten = (text: string, most: number) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
 /** Facts with commas between them, in lines of at most `width` columns. */
 function wrap(facts: string[], width: number): string {

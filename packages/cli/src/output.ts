@@ -15,6 +15,7 @@ import {
   imageProtocol,
   type Paint,
   painter,
+  printable,
   startProgress,
 } from '@ilsvrc/terminal';
 
@@ -58,7 +59,7 @@ export class Output {
 
   /** A line of the result. */
   data(text: string): void {
-    if (!this.isJson) this.#write(`${text}\n`);
+    if (!this.isJson) this.#write(`${printable(text)}\n`);
   }
 
   bold(text: string): string {
@@ -105,12 +106,12 @@ export class Output {
 
   /** What makes a result doubtful. Those who want errors only are told too. */
   warn(text: string): void {
-    process.stderr.write(`${this.#paintMessage('yellow', 'warning')}: ${text}\n`);
+    process.stderr.write(`${this.#paintMessage('yellow', 'warning')}: ${printable(text)}\n`);
   }
 
   /** A message: what is being done, what has changed. */
   say(text: string): void {
-    if (!this.#options.quiet) process.stderr.write(`${text}\n`);
+    if (!this.#options.quiet) process.stderr.write(`${printable(text)}\n`);
   }
 
   /** A message for those who ask for more. */
@@ -166,7 +167,7 @@ export class Output {
       this.say('copied to the clipboard');
     } catch (error) {
       if (!(error instanceof IlsvrcError)) throw error;
-      process.stderr.write(formatError(error, this.#paintMessage));
+      process.stderr.write(printable(formatError(error, this.#paintMessage)));
     }
   }
 
@@ -178,5 +179,5 @@ export class Output {
 
 /** Prints an error as a person reads it, with its stack where `verbose`. */
 export function printError(error: IlsvrcError, verbose: boolean): void {
-  process.stderr.write(formatError(error, painter(hasColour(process.stderr)), verbose));
+  process.stderr.write(printable(formatError(error, painter(hasColour(process.stderr)), verbose)));
 }
