@@ -29,6 +29,11 @@ test('halves are disjoint, cover all images, and follow the seed', () => {
   expect(halves(101, 1).fitted).not.toEqual(fitted);
 });
 
+test('weights are not fitted on one image and judged on none', () => {
+  const outputs = madeOutputs([[[0.9, 0.1]], [[0.2, 0.8]]], [0]);
+  expect(() => judge(outputs, { fit: { seed: 0 } })).toThrow(expect.objectContaining({ code: 'E0504' }));
+});
+
 test('fitted weights: the optimum of two models is where calculus puts it', () => {
   // -[3 ln(.9 w + .2 (1-w)) + 1 ln(.1 w + .8 (1-w))]: 3 * .7 / (.2 + .7 w) = .7 / (.8 - .7 w) at w = 11/14.
   const models = [Float64Array.of(0.9, 0.9, 0.9, 0.1), Float64Array.of(0.2, 0.2, 0.2, 0.8)];

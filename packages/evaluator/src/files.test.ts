@@ -167,4 +167,6 @@ test('a folder without probabilities, a file cut short, and probabilities that a
   await expect(readSaved([folder])).rejects.toMatchObject({ code: 'E0507' });
   const wild = await write('wild', [[[Number.NaN, 1]]], [0]);
   await expect(readSaved([wild.folder])).rejects.toMatchObject({ code: 'E0505' });
+  const nothing = await write('nothing', [[]], []);
+  await expect(readSaved([nothing.folder])).rejects.toMatchObject({ code: 'E0507' });
 });
