@@ -56,6 +56,11 @@ export async function localizeSplit(request: LocalizeRequest): Promise<void> {
   if (request.boxes !== undefined && request.out !== undefined) expectForm(request.out, manifest.classes);
   const { images, withoutBoxes } = await splitImages(dataset, split);
   const listed = await readBlacklist(request.blacklist);
+  if (images.every(({ row }) => listed.has(numberOf(row.path)))) {
+    throw new IlsvrcError('E0513', `all images of ${data} (${split}) that have boxes are on the blacklist`, {
+      hint: 'leave --blacklist out, or give the list of this data set',
+    });
+  }
   const begin = performance.now();
   const found =
     path === undefined
