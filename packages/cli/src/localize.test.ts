@@ -202,6 +202,7 @@ test('the blacklist leaves images out by their number, but not all', () => {
 test('flags that do not go together', () => {
   const cases = [
     ['train', 'data', '--head', 'boxes', '--resume'],
+    ['train', 'data', '--head', 'boxes', '--live'],
     ['train', 'data', '--per-class'],
     ['localize', model, '--boxes', 'boxes.json'],
   ];
