@@ -54,6 +54,8 @@ test('without a head, parts are covered; what is asked for and not there is name
   const missing = ilsvrc('localize', model, '--method', 'boxes');
   expect(missing.stderr).toContain('E0510');
   expect(missing.status).toBe(3);
+  const photo = ilsvrc('localize', 'cat.jpg');
+  expect(photo.stderr).toContain('error[E0104]: the argument MODEL is missing: cat.jpg is a photo');
   const both = ilsvrc('localize', model, 'photos/val/ball', '--data', 'data');
   expect(both.stderr).toContain('error[E0103]: --data is of the images of a data set');
   expect(both.status).toBe(2);
