@@ -1,6 +1,6 @@
 /** An evaluation as a person reads it, on a terminal of 40 columns too. */
 import type { Member, Rates, Result } from '@ilsvrc/evaluator';
-import { formatBar, formatCount, formatPercent } from '@ilsvrc/terminal';
+import { formatBar, formatCount, formatPercent, shorten } from '@ilsvrc/terminal';
 import type { Output } from './output.ts';
 import { wrap } from './wrap.ts';
 
@@ -111,7 +111,7 @@ function showCalibration({ calibration: { ece, overconfidence, bins } }: Result,
     `\n${wrap([`calibration error (ECE) ${formatPercent(ece)}`, `on average ${sure}`], output.width)}`,
   );
   if (!output.isVerbose) return;
-  const width = Math.min(output.width - 26, 40);
+  const width = Math.min(Math.max(output.width - 26, 4), 40);
   output.data(output.bold('confidence  right'));
   for (const { low, high, images, confidence, accuracy } of bins) {
     if (images === 0) continue;
@@ -164,7 +164,3 @@ function showPreprocessing({ data, data_checksum, preprocessing, models }: Resul
     output.data(`${output.bold(`model ${index + 1}`)}  ${path}, ${same}\nsha256 ${checksum}`);
   }
 }
-
-/** A text of at most so many characters. */
-export const shorten = (text: string, most: number) =>
-  text.length > most ? `${text.slice(0, most - 1)}…` : text;

@@ -9,13 +9,13 @@ import {
   formatDuration,
   formatError,
   formatTable,
-  harmless,
   hasColour,
   type ImageChoice,
   type ImageProtocol,
   imageProtocol,
   type Paint,
   painter,
+  printable,
   startProgress,
 } from '@ilsvrc/terminal';
 
@@ -59,7 +59,7 @@ export class Output {
 
   /** A line of the result. */
   data(text: string): void {
-    if (!this.isJson) this.#write(harmless(`${text}\n`));
+    if (!this.isJson) this.#write(`${printable(text)}\n`);
   }
 
   bold(text: string): string {
@@ -106,12 +106,12 @@ export class Output {
 
   /** What makes a result doubtful. Those who want errors only are told too. */
   warn(text: string): void {
-    process.stderr.write(`${this.#paintMessage('yellow', 'warning')}: ${harmless(text)}\n`);
+    process.stderr.write(`${this.#paintMessage('yellow', 'warning')}: ${printable(text)}\n`);
   }
 
   /** A message: what is being done, what has changed. */
   say(text: string): void {
-    if (!this.#options.quiet) process.stderr.write(harmless(`${text}\n`));
+    if (!this.#options.quiet) process.stderr.write(`${printable(text)}\n`);
   }
 
   /** A message for those who ask for more. */

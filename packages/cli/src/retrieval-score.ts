@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { imageRows, type Nearest, type Session, type Store } from '@ilsvrc/engine';
 import { csvLine, writeWhole } from '@ilsvrc/evaluator';
 import { duplicates, type Quality, score } from '@ilsvrc/retrieval';
-import { formatCount, formatPercent } from '@ilsvrc/terminal';
-import { shorten } from './evaluation-report.ts';
+import { formatCount, formatPercent, shorten } from '@ilsvrc/terminal';
 import { otherSplit, type StoreChoice } from './feature-store.ts';
 import type { Output } from './output.ts';
 

@@ -4,7 +4,7 @@ export { type Calibration, calibration, type ReliabilityBin } from './calibratio
 export { type Confusion, type ConfusionMatrix, confusionMatrix, worstConfusions } from './confusion.ts';
 export { csvLine } from './csv.ts';
 export { type EvaluateOptions, evaluate } from './evaluate.ts';
-export { hasDevkitIds, resultFile, writeEvaluation } from './files.ts';
+export { resultFile, writeEvaluation } from './files.ts';
 export {
   type Comparison,
   type Evaluation,

@@ -8,6 +8,7 @@ export {
   formatCurve,
   formatDuration,
   formatPercent,
+  shorten,
 } from './format.ts';
 export { besideImage, formatImage } from './images/image.ts';
 export {
@@ -21,10 +22,10 @@ export { pasteImage } from './paste.ts';
 export { type Progress, startProgress } from './progress.ts';
 export {
   type ColourChoice,
-  harmless,
   hasColour,
   type Paint,
   painter,
+  printable,
   type Sink,
   type Style,
 } from './style.ts';

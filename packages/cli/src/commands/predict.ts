@@ -12,8 +12,9 @@ import {
   formatBar,
   formatImage,
   formatPercent,
-  harmless,
   type ImageChoice,
+  printable,
+  shorten,
 } from '@ilsvrc/terminal';
 import { examples } from '../examples.ts';
 import { imagesOption } from '../images-option.ts';
@@ -173,8 +174,7 @@ function bars(classes: Prediction['classes'], columns: number): string[] {
   const width = Math.min(Math.max(...classes.map(({ name }) => name.length)), Math.max(columns - 9, 8));
   const room = Math.min(Math.max(columns - width - 11, 0), barWidth);
   return classes.map(({ name, probability }) => {
-    const shown = name.length > width ? `${name.slice(0, width - 1)}…` : name;
     const share = formatPercent(probability, 1).padStart(7);
-    return `${harmless(shown).padEnd(width)}  ${share}  ${formatBar(probability, room)}`.trimEnd();
+    return `${printable(shorten(name, width)).padEnd(width)}  ${share}  ${formatBar(probability, room)}`.trimEnd();
   });
 }

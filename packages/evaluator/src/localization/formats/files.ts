@@ -22,6 +22,16 @@ type Form = 'coco' | 'kaggle' | 'devkit';
 
 const forms: Record<string, Form> = { '.json': 'coco', '.csv': 'kaggle', '.txt': 'devkit' };
 
+/** Fails with E0103 where the form that the path asks for parts words by blanks and a class has one in its name. */
+export function expectForm(path: string, classes: readonly BoxClass[]): void {
+  const wide = classes.find(({ wnid }) => /\s/.test(wnid));
+  if (wide === undefined || forms[extname(path).toLowerCase()] !== 'kaggle') return;
+  throw new IlsvrcError('E0103', `--out ${path} cannot hold the class ${JSON.stringify(wide.wnid)}`, {
+    info: "Kaggle's form parts words by blanks",
+    hint: 'write COCO (.json) or PASCAL VOC (a folder)',
+  });
+}
+
 /** Writes boxes in the form that the path asks for: a file whole or not at all, or a folder of such files. */
 export async function writeBoxes(
   path: string,
@@ -73,7 +83,9 @@ async function readAll(
   });
   if (about.isDirectory()) return readFolder(path, names);
   const form = forms[extname(path).toLowerCase()];
-  if (form === undefined) throw malformed(path, 'a folder of .xml files, a .json, a .csv or a .txt is read');
+  // A pipe or a device may never end.
+  if (form === undefined || !about.isFile())
+    throw malformed(path, 'a folder of .xml files, a .json, a .csv or a .txt is read');
   const text = await readText(path);
   switch (form) {
     case 'coco':
