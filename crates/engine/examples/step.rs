@@ -1,8 +1,11 @@
-//! Times training steps and forward passes of a net on the CPU and prints JSON; `bench/step.ts` runs it beside PyTorch.
+//! Times training steps of a net on the CPU, or forward passes as predictions make them, and prints JSON; `bench/step.ts` and
+//! `bench/forward.ts` run it beside their peers.
 //!
-//! `cargo run --release -p ilsvrc-engine --example step -- --net net.json --batch 128 --threads 2 --steps 3`
+//! `cargo run --release -p ilsvrc-engine --example step -- --net net.json --pass step --batch 128 --threads 2 --repeats 3`
 //!
-//! A step begins with u8 photos in memory: crop, mean, forward, backward, update.
+//! A step begins with u8 photos in memory: crop, mean, forward, backward, update. `--pass forward` ends with probabilities,
+//! without dropout. `--yardstick no` leaves the FMA peak out: `scripts/bench-ci.mjs` counts instructions, and a loop that runs
+//! for a time has no fixed number of them.
 
 use ilsvrc_cpu::CpuBackend;
 use ilsvrc_network::{Execution, Executor, Input, Mode, Net, Op, Pass, Plan, Stage, UpdateRule, Use, View};
@@ -22,16 +25,32 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect();
     let option = |name: &str| options.get(name).copied().ok_or(format!("--{name} is missing"));
     let net: Net = serde_json::from_slice(&std::fs::read(option("net")?)?)?;
-    let result =
-        measure(&net, option("batch")?.parse()?, option("threads")?.parse()?, option("steps")?.parse()?)?;
+    let work = match option("pass")? {
+        "step" => Use::Training,
+        "forward" => Use::Inference,
+        other => return Err(format!("--pass {other}: step or forward").into()),
+    };
+    let threads = option("threads")?.parse()?;
+    let yardstick = || match options.get("yardstick") {
+        Some(&"no") => Value::Null,
+        _ => json!(ilsvrc_cpu::peak_gflops(threads)),
+    };
+    let before = yardstick();
+    let mut result = measure(&net, work, option("batch")?.parse()?, threads, option("repeats")?.parse()?)?;
+    result["peak_gflops"] = json!({ "before": before, "after": yardstick() });
     println!("{result}");
     Ok(())
 }
 
-fn measure(net: &Net, batch: usize, threads: usize, steps: usize) -> Result<Value, Box<dyn Error>> {
-    let plan = Plan::new(net, batch, Use::Training)?;
-    let forward_flops = flops(&plan.forward);
-    let step_flops = forward_flops + flops(&plan.backward);
+fn measure(
+    net: &Net,
+    work: Use,
+    batch: usize,
+    threads: usize,
+    repeats: usize,
+) -> Result<Value, Box<dyn Error>> {
+    let plan = Plan::new(net, batch, work)?;
+    let flops = flops(&plan.forward) + flops(&plan.backward);
     let classes = plan.classes;
     // Both towers take turns on one pool of all threads.
     let places = vec![0; net.towers];
@@ -40,25 +59,19 @@ fn measure(net: &Net, batch: usize, threads: usize, steps: usize) -> Result<Valu
 
     let photos = Photos::new(net, batch, classes);
     let rule = UpdateRule { rate: 1e-4, momentum: 0.9, decay: 0.0005 };
-    let before = ilsvrc_cpu::peak_gflops(threads);
-    let step = seconds_of(steps, |step| {
-        let pass = Pass { batch, mode: Mode::Train { seed: 1, step } };
-        executor.forward(&photos.input(net.crop), &pass)?;
-        executor.backward(&pass)?;
-        executor.update(&rule)
+    let seconds = seconds_of(repeats, |step| match work {
+        Use::Training => {
+            let pass = Pass { batch, mode: Mode::Train { seed: 1, step } };
+            executor.forward(&photos.input(net.crop), &pass)?;
+            executor.backward(&pass)?;
+            executor.update(&rule)
+        }
+        Use::Inference => executor.forward(&photos.input(net.crop), &Pass { batch, mode: Mode::Test }),
     })?;
-    let forward = seconds_of(steps, |step| {
-        executor.forward(&photos.input(net.crop), &Pass { batch, mode: Mode::Train { seed: 1, step } })
-    })?;
-    let after = ilsvrc_cpu::peak_gflops(threads);
-
-    let giga = |flops: usize| flops as f64 / 1e9;
     Ok(json!({
         "instruction_set": ilsvrc_cpu::instruction_set(),
-        "peak_gflops": { "before": before, "after": after },
-        "gflop_per_image": { "step": giga(step_flops), "forward": giga(forward_flops) },
-        "step": step,
-        "forward": forward,
+        "gflop_per_image": flops as f64 / 1e9,
+        "seconds": seconds,
     }))
 }
 
