@@ -31,9 +31,9 @@ pub use fixtures::PhotoFacts;
 pub use machine::Machine;
 pub use measure::{Better, Limit, Measurement, Yardstick};
 pub use stored::Feed;
+pub use working_net::{MadeFor, WorkingNet};
 
 use fixtures::Fixtures;
-use working_net::WorkingNet;
 
 /// A benchmark: its name, and what it adds to the report.
 type Bench = (&'static str, fn(&mut Run) -> Result<()>);

@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn every_word_is_read_once() {
         let words: Vec<u64> = (0..2 * (STREAMS * LINE) as u64).collect();
-        assert_eq!(sum(&words), words.iter().sum());
+        assert_eq!(sum(&words), words.iter().sum::<u64>());
         assert!(Memory::new().read_rate() > 0.0);
     }
 }

@@ -6,7 +6,6 @@ use std::time::Instant;
 use ilsvrc_diagnostics::Result;
 use ilsvrc_network::Use;
 
-use crate::cost::{flops, stages, training_step};
 use crate::machine::threads;
 use crate::measure::{FmaBracket, Measurement, MemoryBracket};
 use crate::working_net::{MadeFor, WorkingNet};
@@ -31,7 +30,7 @@ pub(crate) fn step(run: &mut Run) -> Result<()> {
             let rounds = if request.quick { 3 } else { 5 };
             let watch = run.watch;
             let net = working(run, named, threads, Use::Training)?;
-            let operations = flops(training_step(&net.plan));
+            let operations = net.flops();
             let seconds = timed(watch, &format!("step: {case}"), rounds, || net.step())?;
             run.measurements.push(rate(&case, seconds, *batch, operations, bracket));
             if request.breakdown && run.breakdown.is_none() {
@@ -53,7 +52,7 @@ pub(crate) fn forward(run: &mut Run) -> Result<()> {
         let bracket = FmaBracket::open(threads());
         let watch = run.watch;
         let net = working(run, named, threads(), Use::Inference)?;
-        let operations = flops(stages(&net.plan.forward));
+        let operations = net.flops();
         let seconds = timed(watch, &format!("forward: {case}"), 5, || net.forward())?;
         run.measurements.push(rate(&case, seconds, named.batch, operations, bracket));
     }

@@ -10,13 +10,13 @@ use ilsvrc_network::{
 };
 use ilsvrc_random::{Purpose, Stream};
 
-use crate::cost::{Work, stages, training_step};
+use crate::cost::{Work, flops, stages, training_step};
 
 const SEED: u64 = 1;
 const RULE: UpdateRule = UpdateRule { rate: 1e-4, momentum: 0.9, decay: 0.0005 };
 
 /// A net with its memory.
-pub(crate) struct WorkingNet {
+pub struct WorkingNet {
     /// What it was made for.
     pub(crate) made_for: MadeFor,
     pub(crate) plan: Plan,
@@ -28,16 +28,23 @@ pub(crate) struct WorkingNet {
 
 /// What a net is made for.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct MadeFor {
-    pub(crate) net: Net,
-    pub(crate) batch: usize,
-    pub(crate) threads: usize,
-    pub(crate) use_: Use,
+pub struct MadeFor {
+    /// Its description.
+    pub net: Net,
+    /// Images in a pass.
+    pub batch: usize,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Steps or forward passes.
+    pub use_: Use,
 }
 
 impl WorkingNet {
     /// Plans it, allocates its memory and draws its first weights. Both towers take turns on one pool of all threads.
-    pub(crate) fn new(made_for: MadeFor) -> Result<Self> {
+    ///
+    /// # Errors
+    /// `NET_INVALID` where the net or the batch is at fault; those of the backend.
+    pub fn new(made_for: MadeFor) -> Result<Self> {
         let MadeFor { net, batch, threads, use_ } = &made_for;
         let plan = Plan::new(net, *batch, *use_)?;
         let backend = CpuBackend::new(&[*threads])?;
@@ -53,8 +60,17 @@ impl WorkingNet {
         Ok(Self { made_for, plan, backend, towers, photos, steps: 0 })
     }
 
+    /// Operations of the convolutions and dense layers of a pass, for one image: two for a multiply-add, convolutions counted as
+    /// direct ones.
+    pub fn flops(&self) -> usize {
+        flops(stages(&self.plan.forward).chain(stages(&self.plan.backward)))
+    }
+
     /// A training step as `train` makes it: from u8 photos in memory to the updated weights.
-    pub(crate) fn step(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn step(&mut self) -> Result<()> {
         let pass = self.next_pass();
         let places = vec![0; self.towers.len()];
         let input = self.photos.input(self.plan.net.crop);
@@ -64,7 +80,10 @@ impl WorkingNet {
     }
 
     /// A pass from u8 photos in memory to probabilities, as `eval` and `predict` make it.
-    pub(crate) fn forward(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn forward(&mut self) -> Result<()> {
         let pass = Pass { batch: self.plan.batch, mode: Mode::Test };
         let Self { backend, plan, towers, photos, .. } = self;
         backend.load(towers, &plan.net, &Input { labels: &[], ..photos.input(plan.net.crop) })?;
