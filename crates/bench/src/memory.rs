@@ -1,12 +1,15 @@
 //! How fast memory is read: all threads read more than caches hold and do nothing else.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::machine::threads;
 
 /// Words that are read: 512 MB, more than caches hold. Tests want no rate.
 const WORDS: usize = if cfg!(test) { 1 << 20 } else { 64 << 20 };
+/// Words that a thread takes at a time: 4 MB.
+const PART: usize = 1 << 19;
 /// Places that a thread reads at in turns. Processors fetch several streams ahead faster than one: with one, ops that read
 /// several operands would come out above this limit.
 const STREAMS: usize = 8;
@@ -24,18 +27,27 @@ impl Memory {
         Self(vec![1; WORDS])
     }
 
-    /// GB/s of all threads.
+    /// GB/s of all threads. Each takes the next part when it has read one, so that none waits for one that others hold up.
     pub(crate) fn read_rate(&self) -> f64 {
-        let part = WORDS / threads() / (STREAMS * LINE) * (STREAMS * LINE);
         let reading = |_| {
+            let next = AtomicUsize::new(0);
+            let read = || {
+                let mut parts = self.0.chunks_exact(PART);
+                let mut taken = 0;
+                loop {
+                    let part = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(words) = parts.nth(part - taken) else { break };
+                    taken = part + 1;
+                    black_box(sum(words));
+                }
+            };
             let start = Instant::now();
             std::thread::scope(|scope| {
-                for words in self.0.chunks_exact(part) {
-                    scope.spawn(|| black_box(sum(words)));
+                for _ in 0..threads() {
+                    scope.spawn(read);
                 }
             });
-            let bytes = self.0.chunks_exact(part).len() * part * size_of::<u64>();
-            bytes as f64 / 1e9 / start.elapsed().as_secs_f64()
+            size_of_val(&self.0[..]) as f64 / 1e9 / start.elapsed().as_secs_f64()
         };
         (0..READINGS).map(reading).fold(0.0, f64::max)
     }
