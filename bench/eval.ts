@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { isPreset, presets } from '@ilsvrc/config';
 import { readManifest } from '@ilsvrc/dataset';
 import { machine, Session } from '@ilsvrc/engine';
-import { root, run, spread } from './tools.ts';
+import { buildStep, type EngineRound, root, run, spread } from './tools.ts';
 
 /** What is aimed at: one view at so much of the forward rate, ten views in so many times the time of one. */
 const bars = { share_of_forward: 0.9, ten_views_cost: 10.5 };
@@ -82,12 +82,14 @@ async function measure(preset: string, dataset: string, directory: string) {
 
 /** Images a second of the forward pass alone. */
 function forward(net: string): number {
-  const example = ['run', '--release', '--quiet', '-p', 'ilsvrc-engine', '--example', 'step', '--'];
-  const shared = ['--net', net, '--batch', values.batch, '--threads', values.threads, '--steps', '3'];
-  const { forward }: { forward: number[] } = JSON.parse(run('cargo', [...example, ...shared]));
-  return Number(values.batch) / spread(forward).median;
+  const work = ['--net', net, '--pass', 'forward', '--batch', values.batch];
+  const { seconds }: EngineRound = JSON.parse(
+    run(step, [...work, '--threads', values.threads, '--repeats', '3']),
+  );
+  return Number(values.batch) / spread(seconds).median;
 }
 
+const step = buildStep();
 const directory = mkdtempSync(join(tmpdir(), 'ilsvrc-eval-'));
 try {
   const rows = [];

@@ -10,18 +10,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { presets } from '@ilsvrc/config';
-import {
-  exportModel,
-  generateBuiltin,
-  type Layer,
-  machine,
-  type Net,
-  prep,
-  Session,
-  summarize,
-  watchOthers,
-} from '@ilsvrc/engine';
+import { exportModel, type Layer, machine, type Net, summarize, watchOthers } from '@ilsvrc/engine';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { drawDatasets, drawModel } from './models.ts';
 import { root, run } from './tools.ts';
 
 const { values } = parseArgs({ options: { python: { type: 'string' } } });
@@ -54,23 +45,12 @@ function lively(net: Net): Net {
   return { ...net, layers };
 }
 
-/** A net of drawn weights as a model file: a step of length nought brings the mean image. */
+/** Our probabilities of the photos by a net of drawn weights, which is written to `model`. */
 async function draw(net: Net, model: string): Promise<Float32Array> {
-  const dataset = join(place, `${net.image}`);
-  const options = { net, batch: 12, seed: 5, threads: 0, places: ['cpu'], precision: 'f32' } as const;
-  const training = await Session.open({ ...options, places: [...options.places], use: 'training' });
-  await training.train({
-    ...{ dataset, split: 'train', epoch: 0, first_step: 0, steps: 1 },
-    ...{ rule: { rate: 0, momentum: 0, decay: 0 }, mirror: false, colour_noise: 0 },
-  });
-  await training.saveModel(model, {
-    net: JSON.stringify(net),
-    classes: '[]',
-    preprocessing: '{"resize":"crop"}',
-  });
+  const session = await drawModel(net, place, model);
   // With the model comes how photos are prepared.
-  await training.loadModel(model);
-  return training.classify(
+  await session.loadModel(model);
+  return session.classify(
     Array.from({ length: batch }, (_, n) => bmp(net.image, n)),
     { views: 1 },
   );
@@ -190,15 +170,7 @@ ${lines.map((line) => `| ${line} |`).join('\n')}
 }
 
 try {
-  const photos = join(place, 'photos');
-  await generateBuiltin({ out: photos, images: 120, seed: 1, workers: 2 });
-  for (const size of new Set(Object.values(presets).map(({ net }) => net(classes).image))) {
-    await prep({
-      ...{ sources: [photos], out: join(place, `${size}`), name: 'builtin', size, resize: 'crop' },
-      ...{ exif_rotate: false, quality: 85, workers: 2, seed: 1, shard_images: 50, max_rejected: 0 },
-      ...{ force: false, part: null, layout: null, names: null, recipe: null },
-    });
-  }
+  await drawDatasets(place, new Set(Object.values(presets).map(({ net }) => net(classes).image)));
   const others = watchOthers();
   const rows: Row[] = [];
   for (const [name, { net }] of Object.entries(presets)) rows.push(await compare(name, lively(net(classes))));

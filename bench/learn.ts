@@ -113,7 +113,11 @@ function train({ config, views, until }: Case['runs'][string]) {
   if (until === undefined) lines.push(...told(['--force']));
   else {
     const error = () => lines.findLast(({ event }) => event === 'epoch')?.train_top1_error ?? 1;
-    for (let epochs = 1; epochs <= recipe.epochs && error() > until; epochs += 1) {
+    for (
+      let epochs = 1;
+      epochs <= (recipe.epochs ?? Number.POSITIVE_INFINITY) && error() > until;
+      epochs += 1
+    ) {
       lines.push(...told(['--epochs', String(epochs), epochs === 1 ? '--force' : '--resume']));
     }
   }

@@ -6,15 +6,13 @@
  *
  * Writes `search.json` and `search.md`. What the figures mean: bench/README.md.
  */
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { machine, readModelMetadata, Session, Store, watchOthers } from '@ilsvrc/engine';
 import { exactEngine, type SearchEngine, usearchEngine } from '@ilsvrc/retrieval';
-import { installPython, root, run, spread } from './tools.ts';
+import { installPython, root, run, spread, startPeer } from './tools.ts';
 
 const { values } = parseArgs({
   options: {
@@ -107,18 +105,7 @@ async function realSet(model: string, data: string): Promise<Set> {
 function startFaiss(python: string, { base, queries }: Set, npy: { base: string; queries: string }) {
   writeNpy(npy.queries, queries, base.meta.source_dimension);
   const script = join(root, 'bench/peers/faiss/search.py');
-  const args = [script, npy.base, npy.queries, String(k), String(batch), String(threads)];
-  const child = spawn(python, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  return {
-    async line() {
-      const { value, done } = await lines.next();
-      if (done) throw new Error('faiss stopped');
-      return JSON.parse(value);
-    },
-    ask: () => child.stdin.write('\n'),
-    end: () => child.stdin.end(),
-  };
+  return startPeer(python, [script, npy.base, npy.queries, String(k), String(batch), String(threads)]);
 }
 
 /** NumPy's format, as much of it as one array needs. */
@@ -201,8 +188,7 @@ async function compare(set: Set, python: string): Promise<{ name: string; versio
       row.one.push(await rate(engine, set, 1));
       row.batch.push(await rate(engine, set, batch));
     }
-    faiss.ask();
-    const rates = await faiss.line();
+    const rates = await faiss.ask();
     for (const { key, row } of theirs) {
       row.one.push(rates[key][0]);
       row.batch.push(rates[key][1]);

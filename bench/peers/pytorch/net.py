@@ -85,8 +85,9 @@ class Net(nn.Module):
                 modules.append(nn.ReLU(inplace=True))
             elif kind == "lrn":
                 modules.append(TowerNorm(self.towers, layer))
-            elif kind == "max_pool":
-                modules.append(nn.MaxPool2d(layer["size"], layer["stride"], ceil_mode=True))
+            elif kind in ("max_pool", "avg_pool"):
+                pool = nn.MaxPool2d if kind == "max_pool" else nn.AvgPool2d
+                modules.append(pool(layer["size"], layer["stride"], ceil_mode=True))
                 side = -(-(side - layer["size"]) // layer["stride"]) + 1
             elif kind == "dropout":
                 # PyTorch scales in training where the paper scales at test; the same work, and equal at rate 0.

@@ -1,22 +1,71 @@
-"""Times passes of a net in PyTorch on the CPU, eager, and prints JSON. `bench/step.ts` runs it beside our engine.
+"""Times training steps and forward passes of nets in PyTorch on the CPU, one line of JSON for each that it reads.
+`bench/step.ts` and `bench/forward.ts` ask it beside our engine.
 
-    python step.py --net net.json --batch 128 --threads 2 --steps 2
+    python step.py THREADS
 
-A step is what the engine's is: forward, cross-entropy, backward, SGD with momentum and decay. The input is ready in
-memory as f32 (the engine's step converts it from u8 and subtracts the mean as well).
+A request names `net` (the file of a description), `pass` (`step` or `forward`), `layout`, `compiled`, `batch`, `repeats`.
+A step is what the engine's is: forward, cross-entropy, backward, SGD with momentum and decay; a forward pass is that of
+predictions, without dropout. The input is ready in memory as f32 (the engine's work begins with u8 photos).
 """
 
-import argparse
 import json
+import sys
 import time
 
 import torch
+import torch._inductor.config
 import torch.nn.functional as F
 from net import Net, read
 
+LAYOUTS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def training(net, x, compiled):
+    """One step."""
+    weights = [parameter for parameter in net.parameters() if parameter.dim() > 1]
+    biases = [parameter for parameter in net.parameters() if parameter.dim() == 1]
+    groups = [{"params": weights, "weight_decay": 0.0005}, {"params": biases, "weight_decay": 0.0}]
+    optimizer = torch.optim.SGD(groups, lr=1e-4, momentum=0.9, fused=True)
+    labels = torch.randint(net.layers[-1].out_features, (len(x),))
+
+    def loss():
+        return F.cross_entropy(net(x), labels)
+
+    if compiled:
+        loss = torch.compile(loss)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss().backward()
+        optimizer.step()
+
+    return step
+
+
+def predicting(net, x, compiled):
+    """One forward pass."""
+    net.eval()
+    if compiled:
+        # Weights are constants: they are packed once.
+        torch._inductor.config.freezing = True
+        net = torch.compile(net)
+
+    @torch.inference_mode()
+    def forward():
+        net(x).softmax(1)
+
+    return forward
+
+
+def prepare(work, description, layout, batch, compiled):
+    net = Net(description).to(memory_format=LAYOUTS[layout])
+    side = description["crop"]
+    x = torch.randn(batch, 3, side, side).mul_(60).to(memory_format=LAYOUTS[layout])
+    return (training if work == "step" else predicting)(net, x, compiled)
+
 
 def seconds_of(work, repeats):
-    """Wall time of each run after one that is not counted (it allocates, and picks kernels)."""
+    """Wall time of each run after one that is not counted (it allocates, compiles, and picks kernels)."""
     work()
     times = []
     for _ in range(repeats):
@@ -26,49 +75,21 @@ def seconds_of(work, repeats):
     return times
 
 
-def measure(description, layout, batch, steps):
-    """Seconds of training steps and of forward passes, both in training mode (with dropout)."""
-    net = Net(description).to(memory_format=layout)
-    side = description["crop"]
-    x = torch.randn(batch, 3, side, side).mul_(60).to(memory_format=layout)
-    weights = [parameter for parameter in net.parameters() if parameter.dim() > 1]
-    biases = [parameter for parameter in net.parameters() if parameter.dim() == 1]
-    groups = [{"params": weights, "weight_decay": 0.0005}, {"params": biases, "weight_decay": 0.0}]
-    optimizer = torch.optim.SGD(groups, lr=1e-4, momentum=0.9)
-    labels = torch.randint(net.layers[-1].out_features, (batch,))
-
-    def step():
-        optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(net(x), labels).backward()
-        optimizer.step()
-
-    @torch.inference_mode()
-    def forward():
-        net(x)
-
-    return {"parameters": sum(parameter.numel() for parameter in net.parameters()),
-            "step": seconds_of(step, steps), "forward": seconds_of(forward, steps)}
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--net", required=True)
-    parser.add_argument("--batch", type=int, required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--steps", type=int, required=True)
-    arguments = parser.parse_args()
+def main(threads):
     torch.manual_seed(0)
-    torch.set_num_threads(arguments.threads)
-    description = read(arguments.net)
-    layouts = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
-    print(json.dumps({
-        "version": torch.__version__,
-        "instruction_set": torch.backends.cpu.get_cpu_capability(),
-        "layouts": {
-            name: measure(description, layout, arguments.batch, arguments.steps) for name, layout in layouts.items()
-        },
-    }))
+    torch.set_num_threads(int(threads))
+    print(json.dumps({"version": torch.__version__, "instruction_set": torch.backends.cpu.get_cpu_capability()}), flush=True)
+    prepared = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        key = tuple(request[name] for name in ("pass", "net", "layout", "batch", "compiled"))
+        try:
+            if key not in prepared:
+                prepared[key] = prepare(key[0], read(key[1]), *key[2:])
+            answer = {"seconds": seconds_of(prepared[key], request["repeats"])}
+        except Exception as error:  # One variant that cannot be had (a compiler is missing) leaves the others.
+            answer = {"error": f"{type(error).__name__}: {error}".split("\n")[0]}
+        print(json.dumps(answer), flush=True)
 
 
-if __name__ == "__main__":
-    main()
+main(*sys.argv[1:])
