@@ -14,7 +14,6 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { presets } from '@ilsvrc/config';
 import {
-  type Change,
   type Count,
   collected,
   type Findings,
@@ -46,6 +45,8 @@ const counted = [
 ] as const;
 /** Steps that a long run has more than a short one. */
 const steps = 2;
+
+type Comparison = Pick<Findings, 'changes' | 'only_base' | 'only_now'>;
 
 /** Runs a program and returns what it printed and its status; what it says goes to our standard error too, unless `quiet`. */
 function attempt(program: string, args: string[], cwd: string, quiet = false) {
@@ -97,25 +98,29 @@ function measure({ folder, name }: Side, names: string[]): Saved | undefined {
 }
 
 /** What `ilsvrc bench --compare` of this checkout says about all runs so far; nothing where it cannot read the base's. */
-function compare(sides: [Side, Side]) {
+function compare(sides: [Side, Side]): Comparison | undefined {
   for (const { name, runs } of sides) {
     writeFileSync(join(out, `${name}.json`), `${JSON.stringify(merge(runs), null, 1)}\n`);
   }
   const files = ['--compare', join(out, 'base.json'), '--now', join(out, 'now.json')];
   const program = join(root, 'packages/cli/bin/ilsvrc.mjs');
-  const { stdout } = attempt(process.execPath, [program, 'bench', ...files, '--json'], root, true);
-  const found = stdout
-    .trim()
-    .split('\n')
-    .map((line) => line && JSON.parse(line));
-  const comparison: { changes: Change[]; only_base: string[]; only_now: string[] } | undefined = found.find(
-    (document) => document?.comparison,
-  )?.comparison;
+  const { status, stdout, stderr } = attempt(
+    process.execPath,
+    [program, 'bench', ...files, '--json'],
+    root,
+    true,
+  );
+  // 5: something is worse. Anything else: there is nothing to compare.
+  if (status !== 0 && status !== 5) {
+    say(stderr);
+    return undefined;
+  }
+  const { comparison }: { comparison: Comparison } = JSON.parse(stdout);
   return comparison;
 }
 
 /** Times both sides in turns, and again where something seems worse: a program beside us may have been in the way. */
-function time(sides: [Side, Side], notes: string[]) {
+function time(sides: [Side, Side], notes: string[]): Comparison {
   const turn = (names: string[]) => {
     for (const side of sides) {
       const run = measure(side, names);
