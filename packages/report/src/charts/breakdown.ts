@@ -104,7 +104,10 @@ function foldSmall(rows: Row[], seconds: number): Row[] {
   if (small.length < 2) return rows;
   const all = small.reduce((total, { parts }) => total + sum(parts, 'seconds'), 0);
   const together = { kind: '', layer: '', pass: '', seconds: all, flops: 0, bytes: 0 };
-  return [...rows.filter((row) => !isSmall(row)), { title: `${small.length} shorter ones`, parts: [together] }];
+  return [
+    ...rows.filter((row) => !isSmall(row)),
+    { title: `${small.length} shorter ones`, parts: [together] },
+  ];
 }
 
 /** Products are held against the arithmetic, the rest against the memory. */
