@@ -11,6 +11,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::machine::threads;
+use crate::memory::Memory;
 use crate::stored::Stored;
 use crate::{Watch, work};
 
@@ -33,6 +34,7 @@ pub(crate) struct Fixtures<'a> {
     watch: Watch<'a>,
     photos: Option<Photos>,
     dataset: Option<Rc<Stored>>,
+    memory: Option<Rc<Memory>>,
 }
 
 impl<'a> Fixtures<'a> {
@@ -42,12 +44,17 @@ impl<'a> Fixtures<'a> {
             .prefix("ilsvrc-bench-")
             .tempdir()
             .map_err(|error| Error::io(WRITE_FAILED, "make a folder in", &std::env::temp_dir(), &error))?;
-        Ok(Self { folder, count, watch, photos: None, dataset: None })
+        Ok(Self { folder, count, watch, photos: None, dataset: None, memory: None })
     }
 
     /// A name in the temporary folder.
     pub(crate) fn place(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// What is read for the rate of memory.
+    pub(crate) fn memory(&mut self) -> Rc<Memory> {
+        self.memory.get_or_insert_with(|| Rc::new(Memory::new())).clone()
     }
 
     pub(crate) fn facts(&self) -> Option<PhotoFacts> {

@@ -4,20 +4,29 @@ use ilsvrc_diagnostics::Result;
 
 use crate::fixtures::remove;
 use crate::machine::threads;
-use crate::measure::Measurement;
+use crate::measure::{FmaBracket, Measurement};
 use crate::work::{Stages, prepare};
 use crate::{Run, Watch};
 
 pub(crate) fn run(run: &mut Run) -> Result<()> {
+    let stage_name = |stage: &str| format!("prep/stages/{stage}");
+    let whole_name = |workers: usize| format!("prep/whole/{workers}");
+    let ceiling_name = stage_name("ceiling");
+    let asked = run.wants_any(Stages::NAMES.map(stage_name)) | run.wants(&ceiling_name);
+    let mut workers = vec![1, threads()];
+    workers.dedup();
+    workers.retain(|workers| run.wants(&whole_name(*workers)));
+    if !asked && workers.is_empty() {
+        return Ok(());
+    }
     let (folder, paths) = run.fixtures.photos()?;
     let files = run.fixtures.files()?;
     let out = run.fixtures.place("out");
     let rounds = if run.request.quick { 3 } else { 5 };
-    let mut workers = vec![1, threads()];
-    workers.dedup();
     let mut stages: [Vec<f64>; 3] = Default::default();
     let mut ceilings = Vec::new();
     let mut whole = vec![Vec::new(); workers.len()];
+    let bracket = FmaBracket::open(threads());
     for round in 0..rounds {
         run.watch.step("prep: stages alone", round, rounds)?;
         let seconds = stage_seconds(&files, run.watch)?;
@@ -29,18 +38,15 @@ pub(crate) fn run(run: &mut Run) -> Result<()> {
             remove(&out)?;
         }
     }
-    let named = |(stage, samples)| Measurement::images(format!("prep/stages/{stage}"), samples);
+    let peak = bracket.close();
+    let named = |(stage, samples)| Measurement::images(stage_name(stage), samples).beside(&peak);
     run.measurements.extend(Stages::NAMES.into_iter().zip(stages).map(named));
-    let ceiling = Measurement::images("prep/stages/ceiling", ceilings);
-    let whole: Vec<_> = workers
-        .into_iter()
-        .zip(whole)
-        .map(|(workers, samples)| {
-            Measurement::images(format!("prep/whole/{workers}"), samples).limited_by(&ceiling, workers)
-        })
-        .collect();
+    let ceiling = Measurement::images(ceiling_name, ceilings).beside(&peak);
+    let whole = workers.into_iter().zip(whole).map(|(workers, samples)| {
+        Measurement::images(whole_name(workers), samples).limited_by(&ceiling, workers).beside(&peak)
+    });
+    run.measurements.extend(whole.collect::<Vec<_>>());
     run.measurements.push(ceiling);
-    run.measurements.extend(whole);
     Ok(())
 }
 

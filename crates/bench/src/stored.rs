@@ -11,12 +11,12 @@ use ilsvrc_diagnostics::{Error, Result, SHARD_CORRUPT, SPLIT_EMPTY};
 use ilsvrc_images::Dataset;
 use serde::Serialize;
 
-use crate::Watch;
-use crate::load::Warm;
+use crate::load::{Wanted, Warm};
 use crate::machine::threads;
 use crate::measure::{Measurement, median};
 use crate::page_cache::{forget, read_from_disk};
 use crate::work::{BATCH, CROP, Loaded, load};
+use crate::{Run, Watch};
 
 /// What a data set can feed from here.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -59,53 +59,67 @@ impl Stored {
     }
 }
 
+const COLD_DISK: &str = "load/disk/cold";
+const WARM_DISK: &str = "load/disk/warm";
+
 /// A share of bytes that must have come from the disk for a figure to be the disk's.
 const COLD: f64 = 0.5;
 /// The disk holds the cores back where an epoch from it is slower than this share of one from memory.
 const HELD_BACK: f64 = 0.8;
 
-/// Rates of the data set in `folder`, and what they mean for a GPU.
-pub(crate) fn measure(folder: &Path, quick: bool, watch: Watch) -> Result<(Vec<Measurement>, Feed)> {
+/// Rates of the data set in `folder`, and what they mean for a GPU where loading was asked for.
+pub(crate) fn measure(folder: &Path, run: &mut Run) -> Result<()> {
     let stored = Stored::open(folder)?;
+    let side = CROP.min(stored.dataset.manifest().size);
+    let cold_name = format!("load/cold/{side}");
+    let wants_disk = run.wants(COLD_DISK) | run.wants(WARM_DISK);
+    let wants_cold = run.wants(&cold_name);
+    let mut wanted = Wanted::of(run, side);
+    // What a cold epoch is held against.
+    wanted.whole |= wants_cold;
+    if !wants_disk && !wanted.any() {
+        return Ok(());
+    }
+    let watch = run.watch;
     let rounds = 3;
-    let budget = if quick {
+    let budget = if run.request.quick {
         Budget { bytes: 200 << 20, seconds: 2.0 }
     } else {
         Budget { bytes: 2 << 30, seconds: 10.0 }
     };
     let [mut cold_disk, mut warm_disk, mut cold_load] = [const { Vec::new() }; 3];
     for round in 0..rounds {
-        watch.step("load: reading shards", round, rounds)?;
-        stored.forget()?;
-        let (before, cold) = (read_from_disk(), budget.read(&stored.shards, watch)?);
-        if came_from_disk(before, cold.bytes) {
-            cold_disk.push(cold.rate());
+        if wants_disk {
+            watch.step("load: reading shards", round, rounds)?;
+            stored.forget()?;
+            let (before, cold) = (read_from_disk(), budget.read(&stored.shards, watch)?);
+            if came_from_disk(before, cold.bytes) {
+                cold_disk.push(cold.rate());
+            }
+            warm_disk.push(budget.read(&stored.shards, watch)?.rate());
         }
-        warm_disk.push(budget.read(&stored.shards, watch)?.rate());
-
-        watch.step("load: an epoch from the disk", round, rounds)?;
-        stored.forget()?;
-        let before = read_from_disk();
-        let enough = |loaded: &Loaded| loaded.seconds > budget.seconds || watch.go_on().is_err();
-        let loaded = load(&stored.dataset, &stored.split, round as u64, threads(), &enough)?;
-        if came_from_disk(before, loaded.images as u64 * mean_length(&stored)?) {
-            cold_load.push(loaded.images as f64 / loaded.seconds);
+        if wanted.whole {
+            watch.step("load: an epoch from the disk", round, rounds)?;
+            stored.forget()?;
+            let before = read_from_disk();
+            let enough = |loaded: &Loaded| loaded.seconds > budget.seconds || watch.go_on().is_err();
+            let loaded = load(&stored.dataset, &stored.split, round as u64, threads(), &enough)?;
+            if came_from_disk(before, loaded.images as u64 * mean_length(&stored)?) {
+                cold_load.push(loaded.images as f64 / loaded.seconds);
+            }
         }
     }
-    let warm = Warm::measure(&stored, rounds, watch)?;
-    let feed = feed(&cold_load, &warm.whole);
-    let megabytes =
-        |name: &str, samples| Measurement { name: name.to_owned(), unit: "MB/s", samples, limit: None };
-    let mut all = vec![megabytes("load/disk/warm", warm_disk)];
-    if !cold_disk.is_empty() {
-        all.insert(0, megabytes("load/disk/cold", cold_disk));
+    run.measurements.push(Measurement::rate(COLD_DISK, "MB/s", cold_disk));
+    run.measurements.push(Measurement::rate(WARM_DISK, "MB/s", warm_disk));
+    if wanted.any() {
+        let warm = Warm::measure(&stored, rounds, wanted, watch)?;
+        if wanted.whole {
+            run.feed = Some(feed(&cold_load, &warm.whole));
+            run.measurements.push(Measurement::images(cold_name, cold_load).limited_by(&warm.whole, 1));
+        }
+        run.measurements.extend(warm.measurements());
     }
-    if !cold_load.is_empty() {
-        let name = format!("load/cold/{}", CROP.min(stored.dataset.manifest().size));
-        all.push(Measurement::images(name, cold_load).limited_by(&warm.whole, 1));
-    }
-    all.extend(warm.measurements());
-    Ok((all, feed))
+    Ok(())
 }
 
 fn feed(cold: &[f64], warm: &Measurement) -> Feed {

@@ -1,6 +1,7 @@
 //! Places, towers and their memory.
 
 use crate::arena::{Block, Scratch, views};
+use crate::conv::Convolution;
 use crate::gemm::Kernel;
 use crate::isa::InstructionSet;
 use crate::{exchange, execute, input, update};
@@ -15,6 +16,7 @@ use std::ops::Range;
 pub struct CpuBackend {
     pub(crate) places: Vec<ThreadPool>,
     pub(crate) set: InstructionSet,
+    pub(crate) convolution: Convolution,
 }
 
 /// What the arithmetic of an op runs on.
@@ -22,6 +24,7 @@ pub(crate) struct Machine<'a> {
     pub(crate) pool: &'a ThreadPool,
     pub(crate) kernel: Kernel,
     pub(crate) set: InstructionSet,
+    pub(crate) convolution: Convolution,
     pub(crate) scratch: &'a mut Scratch,
 }
 
@@ -129,7 +132,14 @@ impl CpuBackend {
                     Error::new(DEVICE_UNUSABLE, format!("cannot start {threads} threads")).info(e.to_string())
                 })
         };
-        Ok(Self { places: places.iter().enumerate().map(pool).collect::<Result<_>>()?, set })
+        let places = places.iter().enumerate().map(pool).collect::<Result<_>>()?;
+        Ok(Self { places, set, convolution: Convolution::Automatic })
+    }
+
+    /// The same, with convolutions computed in a way that the caller chooses (tests and comparisons do).
+    #[must_use]
+    pub fn convolving(self, convolution: Convolution) -> Self {
+        Self { convolution, ..self }
     }
 }
 

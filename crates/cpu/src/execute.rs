@@ -47,6 +47,7 @@ pub(crate) fn execute(backend: &CpuBackend, tower: &mut CpuTower, op: &Op, pass:
         pool: &backend.places[tower.place],
         kernel: Kernel::of(backend.set),
         set: backend.set,
+        convolution: backend.convolution,
         scratch: &mut tower.scratch,
     };
     match *op {

@@ -20,5 +20,6 @@ mod pool;
 mod update;
 
 pub use backend::{CpuBackend, CpuTower};
+pub use conv::Convolution;
 pub use isa::{InstructionSet, instruction_set};
 pub use peak::peak_gflops;

@@ -1,8 +1,8 @@
 //! Every op against the f64 reference, with every instruction set that this processor has, and with one and two
 //! threads, whose results must be the same bits.
 
-use ilsvrc_conformance::{F32, Subject, ops};
-use ilsvrc_cpu::{CpuBackend, InstructionSet};
+use ilsvrc_conformance::{F32, Subject, Tolerance, ops};
+use ilsvrc_cpu::{Convolution, CpuBackend, InstructionSet};
 
 /// Each instruction set with one thread and with two.
 fn backends() -> Vec<(String, usize, CpuBackend)> {
@@ -22,6 +22,21 @@ fn subjects(backends: &[(String, usize, CpuBackend)]) -> Vec<Subject<'_, CpuBack
 #[test]
 fn convolutions() {
     ops::convolutions(&subjects(&backends()));
+}
+
+/// The transforms wherever there are any, on all the odd shapes. The problems' sums are exact in f32, the transforms'
+/// constants are not: what is allowed is some roundings of the largest transformed value (see `winograd.rs` for how
+/// errors compare with those of direct convolutions).
+#[test]
+fn convolutions_by_transforms() {
+    let backends: Vec<_> = backends()
+        .into_iter()
+        .map(|(name, group, backend)| (name, group, backend.convolving(Convolution::Winograd)))
+        .collect();
+    let tolerance = Tolerance { buffers: 3e-5, parameters: 3e-5 };
+    let subjects: Vec<_> =
+        backends.iter().map(|(name, group, b)| Subject::new(name, *group, b, tolerance)).collect();
+    ops::convolutions(&subjects);
 }
 
 #[test]

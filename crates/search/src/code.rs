@@ -10,6 +10,14 @@ pub(crate) const ALIGNMENT: usize = 64;
 /// The most elements of a vector: sums of products of bytes stay below 2^31, and sums of bytes exact in `f32`.
 pub(crate) const MAX_DIMENSION: usize = 1 << 16;
 
+/// The largest size of an element: the squared length of a vector of [`MAX_DIMENSION`] such ones, 6.6e36, is still an `f32`.
+const LARGEST: f32 = 1e16;
+
+/// Whether vectors with such an element can be coded and compared: it is a number, and not out of all proportion.
+pub(crate) fn is_usable(x: &f32) -> bool {
+    x.abs() <= LARGEST
+}
+
 /// What is known of a coded row beside its bytes; five `f32` in the store.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Row {

@@ -149,10 +149,10 @@ impl Meta {
         let value: Value = serde_json::from_slice(json).map_err(|error| {
             Error::new(STORE_CORRUPT, format!("{} is damaged", path.display())).info(error.to_string())
         })?;
-        match value.get("version").map(Value::as_u64) {
-            Some(Some(VERSION)) => {}
+        match value.get("version") {
+            Some(found) if found.as_u64() == Some(VERSION) => {}
             Some(found) => {
-                return Err(foreign(format!("it has version {found:?}, this program reads {VERSION}")));
+                return Err(foreign(format!("it has version {found}, this program reads {VERSION}")));
             }
             None => return Err(foreign("it has no version".into())),
         }

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-use ilsvrc_diagnostics::Result;
+use ilsvrc_diagnostics::{Error, Result, STORE_CORRUPT};
 use rayon::prelude::*;
 
 use crate::code::Query;
@@ -65,14 +65,16 @@ impl Store {
     /// has fewer. The result does not depend on the number of threads.
     ///
     /// # Errors
-    /// `FEATURES_UNUSABLE` where the queries are not whole vectors of finite numbers.
+    /// `FEATURES_UNUSABLE` where the queries are not whole vectors of usable numbers, `STORE_CORRUPT` where those of the store
+    /// are not.
     pub fn search(&self, queries: &[f32], k: usize) -> Result<Vec<Vec<Neighbour>>> {
         let projected = self.project(queries)?;
         let passes = projected.chunks(QUERIES_A_PASS * self.meta().dimension);
-        Ok(passes.flat_map(|pass| self.search_pass(pass, k.min(self.meta().count))).collect())
+        let found = passes.map(|pass| self.search_pass(pass, k.min(self.meta().count)));
+        Ok(found.collect::<Result<Vec<_>>>()?.concat())
     }
 
-    fn search_pass(&self, queries: &[f32], k: usize) -> Vec<Vec<Neighbour>> {
+    fn search_pass(&self, queries: &[f32], k: usize) -> Result<Vec<Vec<Neighbour>>> {
         let dimension = self.meta().dimension;
         let mut found = vec![Vec::new(); queries.len() / dimension];
         let mut open: Vec<usize> = (0..found.len()).collect();
@@ -82,14 +84,14 @@ impl Store {
                 open.iter().flat_map(|&query| &queries[query * dimension..][..dimension]).copied().collect();
             let scanned = self.scan(&some, limit);
             let some = some.chunks_exact(dimension);
-            let ranked: Vec<_> = open
+            let ranked = open
                 .par_iter()
                 .zip(some.collect::<Vec<_>>())
                 .zip(scanned)
                 .map(|((&query, vector), (error, candidates))| {
-                    (query, self.rank(vector, k, error, &candidates))
+                    Ok((query, self.rank(vector, k, error, &candidates)?))
                 })
-                .collect();
+                .collect::<Result<Vec<_>>>()?;
             open.clear();
             for (query, (nearest, is_certain)) in ranked {
                 found[query] = nearest;
@@ -99,7 +101,7 @@ impl Store {
             }
             limit *= MORE;
         }
-        found
+        Ok(found)
     }
 
     /// For each query (of the store's own dimension) how far its code is from it, and the `limit` rows with the least
@@ -128,7 +130,13 @@ impl Store {
     }
 
     /// The `k` nearest of the candidates by full values, and whether no other row can be nearer.
-    fn rank(&self, query: &[f32], k: usize, error: f64, candidates: &[Candidate]) -> (Vec<Neighbour>, bool) {
+    fn rank(
+        &self,
+        query: &[f32],
+        k: usize,
+        error: f64,
+        candidates: &[Candidate],
+    ) -> Result<(Vec<Neighbour>, bool)> {
         let mut vector = vec![0.0; query.len()];
         let mut nearest: Vec<Neighbour> = Vec::with_capacity(k + 1);
         let mut is_certain = candidates.len() == self.meta().count;
@@ -142,13 +150,18 @@ impl Store {
             let row = row as usize;
             self.vector(row, &mut vector);
             let distance = squared_distance(query, &vector);
+            // A writer takes no such values: the file was changed.
+            if !distance.is_finite() {
+                return Err(Error::new(STORE_CORRUPT, format!("{} is damaged", self.folder().display()))
+                    .info(format!("the values of row {row} are not finite")));
+            }
             let place = nearest.partition_point(|other| (other.distance, other.row) < (distance, row));
             if place < k {
                 nearest.truncate(k.saturating_sub(1).max(place));
                 nearest.insert(place, Neighbour { row, distance });
             }
         }
-        (nearest, is_certain)
+        Ok((nearest, is_certain))
     }
 }
 

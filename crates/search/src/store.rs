@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use ilsvrc_diagnostics::{Error, FEATURES_UNUSABLE, Result, STORE_CORRUPT, STORE_STALE, STORE_UNREADABLE};
 use memmap2::{Advice, Mmap};
 
-use crate::code::{ROW_FIELDS, Row};
+use crate::code::{ROW_FIELDS, Row, is_usable};
 use crate::half;
 use crate::ids::{self, Id};
 use crate::meta::{About, CODES, IDS, META, Meta, PCA, Precision, ROWS};
@@ -65,6 +65,11 @@ impl Store {
             None => None,
         };
         let rows = map(&folder.join(ROWS))?;
+        // A search would leave such rows out, and never be certain that it has found all.
+        if rows.as_chunks().0.iter().any(|&field| !f32::from_le_bytes(field).is_finite()) {
+            return Err(Error::new(STORE_CORRUPT, format!("{} is damaged", folder.display()))
+                .info(format!("{ROWS} has numbers that are not finite")));
+        }
         let vectors = map(&folder.join(meta.precision.file()))?;
         #[cfg(unix)]
         {
@@ -166,12 +171,15 @@ impl Store {
     /// Queries as the store's rows are: projected where those are.
     ///
     /// # Errors
-    /// `FEATURES_UNUSABLE` where they are not whole vectors of finite numbers.
+    /// `FEATURES_UNUSABLE` where they are not whole vectors of usable numbers.
     pub fn project<'a>(&self, queries: &'a [f32]) -> Result<Cow<'a, [f32]>> {
         let dimension = self.meta.source_dimension;
-        if !queries.len().is_multiple_of(dimension) || queries.iter().any(|x| !x.is_finite()) {
+        if !queries.len().is_multiple_of(dimension) || !queries.iter().all(is_usable) {
             return Err(Error::new(FEATURES_UNUSABLE, "the queries cannot be compared with the store").info(
-                format!("they are {} numbers; vectors of {dimension} finite ones are needed", queries.len()),
+                format!(
+                    "they are {} numbers; vectors of {dimension} finite ones, up to 1e16, are needed",
+                    queries.len()
+                ),
             ));
         }
         Ok(match &self.pca {

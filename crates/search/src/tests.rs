@@ -136,6 +136,8 @@ fn more_neighbours_than_rows_are_all_rows() {
     assert!(store.search(&[], 3).unwrap().is_empty());
     assert_eq!(store.search(&[1.0; 9], 3).unwrap_err().code, FEATURES_UNUSABLE);
     assert_eq!(store.search(&[f32::NAN; 8], 3).unwrap_err().code, FEATURES_UNUSABLE);
+    // Its square is no number in f32: all bounds would be the same.
+    assert_eq!(store.search(&[1e20; 8], 3).unwrap_err().code, FEATURES_UNUSABLE);
 }
 
 #[test]
@@ -204,12 +206,14 @@ fn a_writer_that_stops_leaves_what_was_there() {
 }
 
 #[test]
-fn vectors_that_are_not_finite_or_none_are_refused() {
+fn vectors_that_are_too_large_or_none_are_refused() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("s");
     let mut writer = StoreWriter::create(&folder, about(), 2, PLAIN).unwrap();
-    let error = writer.append(&[1.0, 2.0, f32::INFINITY, 0.0], &ids(0..2)).unwrap_err();
-    assert!(error.code == FEATURES_UNUSABLE && error.message.contains("cat/1"), "{error}");
+    for large in [f32::INFINITY, f32::NAN, -1e17] {
+        let error = writer.append(&[1.0, 2.0, large, 0.0], &ids(0..2)).unwrap_err();
+        assert!(error.code == FEATURES_UNUSABLE && error.message.contains("cat/1"), "{error}");
+    }
     assert_eq!(writer.finish().unwrap_err().code, FEATURES_UNUSABLE);
     let create = |dimension, components| {
         let options = WriterOptions { precision: Precision::F32, components };
@@ -287,6 +291,24 @@ fn damaged_and_foreign_stores_are_refused_before_anything_is_mapped() {
     assert_eq!(code(), Some(STORE_CORRUPT));
     fs::write(folder.join("ids.jsonl"), ids.replacen("\"class\":1", "\"class\":7", 1)).unwrap();
     assert_eq!(Store::open(&folder).unwrap().id(1).unwrap_err().code, STORE_CORRUPT);
+}
+
+/// Lengths say nothing of numbers: with these a search would never end, or find distances that are none.
+#[test]
+fn stores_whose_numbers_are_not_finite_are_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("s");
+    // More rows than the candidates of a search's first try.
+    let spoil = |name: &str, number: f32| {
+        write(&folder, &features(200, 8, true, 1), 8, PLAIN);
+        let length = fs::metadata(folder.join(name)).unwrap().len() as usize;
+        fs::write(folder.join(name), number.to_le_bytes().repeat(length / 4)).unwrap();
+        Store::open(&folder).and_then(|store| store.search(&[1.0; 8], 3)).unwrap_err().code
+    };
+    for number in [f32::NAN, f32::INFINITY] {
+        assert_eq!(spoil("rows.f32", number), STORE_CORRUPT);
+        assert_eq!(spoil("vectors.f32", number), STORE_CORRUPT);
+    }
 }
 
 #[test]

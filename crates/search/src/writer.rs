@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ilsvrc_diagnostics::{Error, FEATURES_UNUSABLE, OUTPUT_DIFFERS, Result, STORE_BUSY, WRITE_FAILED};
 
-use crate::code::{MAX_DIMENSION, encode};
+use crate::code::{MAX_DIMENSION, encode, is_usable};
 use crate::half;
 use crate::ids::Id;
 use crate::meta::{About, CODES, FILES, Fitted, IDS, META, Meta, PCA, Precision, ROWS};
@@ -90,17 +90,17 @@ impl StoreWriter {
     /// Adds vectors, one after the other, and who they are.
     ///
     /// # Errors
-    /// `FEATURES_UNUSABLE` where one is not finite, or there are too few for the components; `WRITE_FAILED`.
+    /// `FEATURES_UNUSABLE` where one is not finite or out of all proportion, or there are too few for the components; `WRITE_FAILED`.
     ///
     /// # Panics
     /// Where there are not as many vectors as ids.
     pub fn append(&mut self, vectors: &[f32], ids: &[Id]) -> Result<()> {
         let dimension = self.meta.source_dimension;
         assert_eq!(vectors.len(), ids.len() * dimension);
-        if let Some(at) = vectors.iter().position(|x| !x.is_finite()) {
+        if let Some(at) = vectors.iter().position(|x| !is_usable(x)) {
             let Id { path, .. } = &ids[at / dimension];
-            return Err(Error::new(FEATURES_UNUSABLE, format!("the features of {path} are not finite"))
-                .info("the model's weights are not, or they overflow")
+            return Err(Error::new(FEATURES_UNUSABLE, format!("the features of {path} cannot be compared"))
+                .info("they are not finite, or above 1e16: the model has diverged")
                 .hint("evaluate the model first: `ilsvrc eval`"));
         }
         self.write_ids(ids).map_err(|error| failed(&self.folder, &error))?;

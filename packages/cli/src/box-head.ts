@@ -111,7 +111,7 @@ export async function trainHead(
 
 /** Fails where flags are given that only the training of a whole net has. */
 export function expectHeadFlags(options: Record<string, unknown>): void {
-  const others = ['net', 'schedule', 'shuffle', 'cache', 'run', 'resume', 'checkpointSteps'];
+  const others = ['net', 'schedule', 'shuffle', 'cache', 'run', 'resume', 'checkpointSteps', 'live'];
   const found = others.find((name) => options[name] !== undefined);
   if (found === undefined) return;
   throw new IlsvrcError(

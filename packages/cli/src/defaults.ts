@@ -52,8 +52,15 @@ export function choosePreset(name: string): Preset {
   });
 }
 
-/** Model files: those given, else that of the newest run. */
+/** Model files: those given, else that of the newest run. A photo in their place is a model that was left out. */
 export function requireModels(given: string[], { newestRun }: Defaults): string[] {
+  const photo = given.find((path) => /\.(jpe?g|png|bmp|gif|webp)$/i.test(path));
+  if (photo !== undefined) {
+    throw new IlsvrcError('E0104', 'the argument MODEL is missing', {
+      info: `${photo} is called like a photo`,
+      hint: 'name the model first, such as runs/NAME/model.safetensors',
+    });
+  }
   if (given.length > 0) return given;
   if (newestRun !== undefined) return [new RunDirectory(newestRun).model];
   throw new IlsvrcError('E0104', 'the argument MODEL is missing', {

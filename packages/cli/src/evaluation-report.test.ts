@@ -110,6 +110,10 @@ test('no line is longer than a narrow terminal', () => {
   for (const line of text.split('\n')) expect(line.length, line).toBeLessThanOrEqual(40);
 });
 
+test('a terminal of ten columns is no reason to fail', () => {
+  expect(show(10, result, 5, true)).toContain('confidence');
+});
+
 test('bars end where the model is right, a line stands where it thinks so', () => {
   const text = show(undefined, result, 5, true);
   // 40 columns: 0.8 of them are filled, the line covers the one at 0.75.
@@ -131,7 +135,9 @@ test('a model whose photos were prepared otherwise is told of, field by field', 
     return true;
   });
   const differences = [{ field: 'resize', model: 'crop', data: 'warp' }];
-  warnOfDifferences({ ...member('m', 0), differences }, 'data', new Output({ color: 'never', quiet: true }));
+  const output = new Output({ color: 'never', quiet: true });
+  warnOfDifferences({ path: 'm', differences }, 'data', 'error rates may move', output);
   expect(text).toContain('warning: m learned from photos');
+  expect(text).toContain('those of data: error rates may move\n');
   expect(text).toContain('\n  resize: "crop", here "warp"\n');
 });

@@ -1,7 +1,8 @@
 /** An evaluation as a person reads it, on a terminal of 40 columns too. */
 import type { Member, Rates, Result } from '@ilsvrc/evaluator';
-import { formatBar, formatCount, formatPercent } from '@ilsvrc/terminal';
+import { formatBar, formatCount, formatPercent, shorten } from '@ilsvrc/terminal';
 import type { Output } from './output.ts';
+import { wrap } from './wrap.ts';
 
 /** Classes and pairs that are listed; `--verbose` lists all of the result. */
 const listed = 5;
@@ -17,14 +18,19 @@ export function showEvaluation(result: Result, asked: number, output: Output): v
     output.say(`with ${result.classes} classes the top-5 error says nothing: look at top-1`);
 }
 
-/** Says loudly that a model's photos were prepared otherwise than the data set's. */
-export function warnOfDifferences({ path, differences }: Member, data: string, output: Output): void {
+/** Says loudly that a model's photos were prepared otherwise than the data set's, and what that does. */
+export function warnOfDifferences(
+  { path, differences }: Pick<Member, 'path' | 'differences'>,
+  data: string,
+  effect: string,
+  output: Output,
+): void {
   if (differences.length === 0) return;
   const lines = differences.map(
     ({ field, model, data }) => `\n  ${field}: ${JSON.stringify(model)}, here ${JSON.stringify(data)}`,
   );
   output.warn(
-    `${path} learned from photos that were prepared otherwise than those of ${data}: error rates may move by points${lines.join('')}`,
+    `${path} learned from photos that were prepared otherwise than those of ${data}: ${effect}${lines.join('')}`,
   );
 }
 
@@ -105,7 +111,7 @@ function showCalibration({ calibration: { ece, overconfidence, bins } }: Result,
     `\n${wrap([`calibration error (ECE) ${formatPercent(ece)}`, `on average ${sure}`], output.width)}`,
   );
   if (!output.isVerbose) return;
-  const width = Math.min(output.width - 26, 40);
+  const width = Math.min(Math.max(output.width - 26, 4), 40);
   output.data(output.bold('confidence  right'));
   for (const { low, high, images, confidence, accuracy } of bins) {
     if (images === 0) continue;
@@ -157,18 +163,4 @@ function showPreprocessing({ data, data_checksum, preprocessing, models }: Resul
     const same = differences.length === 0 ? 'prepared the same way' : `${differences.length} differences`;
     output.data(`${output.bold(`model ${index + 1}`)}  ${path}, ${same}\nsha256 ${checksum}`);
   }
-}
-
-const shorten = (text: string, most: number) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
-
-/** Facts with commas between them, in lines of at most `width` columns. */
-function wrap(facts: string[], width: number): string {
-  const lines: string[] = [];
-  for (const fact of facts) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + fact.length + 3 <= width)
-      lines[lines.length - 1] = `${last}, ${fact}`;
-    else lines.push(fact);
-  }
-  return lines.join(',\n');
 }

@@ -1,13 +1,20 @@
 /** The store of a model's features of a data set: where it lies, whether it is still right, and making it. */
 import { basename, dirname, join, resolve } from 'node:path';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { readModelMetadata, type Session, Store, type StoreOrigin } from '@ilsvrc/engine';
+import { type Net, readModelMetadata, type Session, Store, type StoreOrigin } from '@ilsvrc/engine';
 import { readModel } from '@ilsvrc/evaluator';
 import { formatBytes, formatCount, formatDuration, formatPercent } from '@ilsvrc/terminal';
 import type { Output } from './output.ts';
+import { quoted } from './shell.ts';
 
-/** The layer whose values are compared: the last one before the classes. */
-export const layer = 'fc7';
+/** The layer whose values are compared: the last one before the classes, `fc7` in `alexnet`. */
+function featureLayer({ name, layers }: Net): string {
+  const last = layers.flatMap((layer) => ('name' in layer ? [layer.name] : [])).at(-2);
+  if (last !== undefined) return last;
+  throw new IlsvrcError('E0411', `${name} has no layer before its classes`, {
+    info: 'neighbours are found by the values of that layer',
+  });
+}
 
 /** What decides what a store holds, and where. */
 export interface StoreChoice {
@@ -28,12 +35,12 @@ export const otherSplit = (split: string) => (split === 'train' ? 'val' : 'train
 
 /** Where the store of a model lies, and where its features come from. */
 async function describeStore(choice: StoreChoice): Promise<{ folder: string; origin: StoreOrigin }> {
-  const { preprocessing } = await readModel(choice.model);
+  const { net, preprocessing } = await readModel(choice.model);
   const metadata = await readModelMetadata(choice.model);
   return {
     folder: choice.store ?? join('features', nameOf(choice.model)),
     origin: {
-      walk: { dataset: choice.data, split: choice.split, views: 1, layer },
+      walk: { dataset: choice.data, split: choice.split, views: 1, layer: featureLayer(net) },
       model: metadata['ilsvrc.checksum'] ?? '',
       preprocessing,
     },
@@ -49,13 +56,15 @@ function nameOf(model: string): string {
 /** The command that makes a store again. */
 function rebuild({ model, data, split, store, pca, half }: StoreChoice): string {
   const options = [
-    `--data ${data}`,
+    `--data ${quoted(data)}`,
     split === 'train' ? '' : `--split ${split}`,
-    store === undefined ? '' : `--store ${store}`,
+    store === undefined ? '' : `--store ${quoted(store)}`,
     pca === undefined ? '' : `--pca ${pca}`,
     half ? '--half' : '',
   ];
-  return ['ilsvrc retrieve index', model, ...options, '--force'].filter((part) => part !== '').join(' ');
+  return ['ilsvrc retrieve index', quoted(model), ...options, '--force']
+    .filter((part) => part !== '')
+    .join(' ');
 }
 
 /**
@@ -70,7 +79,9 @@ export async function findStore(choice: StoreChoice): Promise<Store | undefined>
   } catch (error) {
     if (!(error instanceof IlsvrcError) || !/^E070[1-4]$/.test(error.code)) throw error;
     const { code, message, info } = error;
-    throw new IlsvrcError(code, message, { info, hint: `\`${rebuild(choice)}\``, cause: error });
+    // Another folder's content is not replaced, so making the store again there is no way out.
+    const hint = code === 'E0701' ? 'give another folder by --store; or make it again: ' : '';
+    throw new IlsvrcError(code, message, { info, hint: `${hint}\`${rebuild(choice)}\``, cause: error });
   }
   if (store === undefined) return undefined;
   const { dimension, pca, precision } = store.meta;
@@ -106,10 +117,11 @@ export async function makeStore(
   return store;
 }
 
-/** A store in a few words. */
+/** A store in a few words, and the bytes of its numbers. */
 export function describe({ meta }: Store): string {
-  const { count, dimension, precision, pca, source_dimension } = meta;
-  const bytes = count * (dimension * (precision === 'f32' ? 5 : 3) + 20);
+  const { count, dimension, stride, precision, pca, source_dimension } = meta;
+  const rows = count * (stride + dimension * (precision === 'f32' ? 4 : 2) + 20);
+  const bytes = rows + (pca === null ? 0 : (dimension + 1) * source_dimension * 4);
   const kept =
     pca === null
       ? `${dimension} elements`

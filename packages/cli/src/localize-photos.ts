@@ -6,7 +6,7 @@ import { findImages } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { type ImageBoxes, namesOf, writeBoxes } from '@ilsvrc/evaluator';
 import { asJpeg, type BoxedPhoto, writeLocalizations } from '@ilsvrc/report';
-import { formatCount, formatPercent } from '@ilsvrc/terminal';
+import { formatCount, formatPercent, shorten } from '@ilsvrc/terminal';
 import { loadDefaults, requireModels } from './defaults.ts';
 import { type LocalizeRequest, openLocalizer } from './localizer.ts';
 import { type Output, printError } from './output.ts';
@@ -121,12 +121,11 @@ const widest = 16;
 
 function show({ file, width, height, guesses }: Localization, output: Output): void {
   output.data(`${output.bold(file)}  ${width} x ${height}`);
-  const short = (name: string) => (name.length > widest ? `${name.slice(0, widest - 2)}..` : name);
-  const room = Math.max(...guesses.map(({ name }) => short(name).length));
+  const room = Math.max(...guesses.map(({ name }) => Math.min(name.length, widest)));
   for (const { name, probability, box } of guesses) {
     const [left, top, right, bottom] = box.map(Math.round);
     output.data(
-      `  ${short(name).padEnd(room)} ${formatPercent(probability, 0).padStart(5)}  ${left},${top} ${right},${bottom}`,
+      `  ${shorten(name, widest).padEnd(room)} ${formatPercent(probability, 0).padStart(5)}  ${left},${top} ${right},${bottom}`,
     );
   }
 }

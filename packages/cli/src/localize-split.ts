@@ -1,6 +1,6 @@
 /** `ilsvrc localize MODEL --data …`: the localization error of a model, or of somebody else's boxes, on a split with boxes. */
 import { readFile } from 'node:fs/promises';
-import { extname, join, resolve, sep } from 'node:path';
+import { extname, resolve, sep } from 'node:path';
 import { type Manifest, readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { readJpegs } from '@ilsvrc/engine';
@@ -9,6 +9,7 @@ import {
   type BoxGuess,
   type BoxRates,
   bestOverlap,
+  expectForm,
   expectSameClasses,
   type LocalizationRates,
   type Located,
@@ -51,8 +52,15 @@ export async function localizeSplit(request: LocalizeRequest): Promise<void> {
   const data = await requireDataset(request.data, defaults, path);
   const manifest = await readManifest(data);
   const dataset = { path: data, size: manifest.size, resize: resizeOf(manifest), classes: manifest.classes };
+  // A model's classes are looked at where it is opened.
+  if (request.boxes !== undefined && request.out !== undefined) expectForm(request.out, manifest.classes);
   const { images, withoutBoxes } = await splitImages(dataset, split);
   const listed = await readBlacklist(request.blacklist);
+  if (images.every(({ row }) => listed.has(numberOf(row.path)))) {
+    throw new IlsvrcError('E0513', `all images of ${data} (${split}) that have boxes are on the blacklist`, {
+      hint: 'leave --blacklist out, or give the list of this data set',
+    });
+  }
   const begin = performance.now();
   const found =
     path === undefined
@@ -258,7 +266,7 @@ async function readSource({ request }: Manifest, path: string): Promise<Uint8Arr
     const file = resolve(source, path);
     // A path that leads out of the source is none of ours.
     if (!file.startsWith(resolve(source) + sep)) continue;
-    const bytes = await readFile(join(file)).catch(() => undefined);
+    const bytes = await readFile(file).catch(() => undefined);
     if (bytes !== undefined) return bytes;
   }
   return undefined;

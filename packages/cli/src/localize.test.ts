@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -53,6 +54,11 @@ test('without a head, parts are covered; what is asked for and not there is name
   const missing = ilsvrc('localize', model, '--method', 'boxes');
   expect(missing.stderr).toContain('E0510');
   expect(missing.status).toBe(3);
+  const photo = ilsvrc('localize', 'cat.jpg');
+  expect(photo.stderr).toContain('error[E0104]: the argument MODEL is missing: cat.jpg is a photo');
+  const both = ilsvrc('localize', model, 'photos/val/ball', '--data', 'data');
+  expect(both.stderr).toContain('error[E0103]: --data is of the images of a data set');
+  expect(both.status).toBe(2);
 });
 
 test('a head is learned beside the model, and is not replaced unasked', () => {
@@ -163,9 +169,42 @@ test('data without boxes, boxes of other images, lists that are none', () => {
   expect(ilsvrc('localize', model, '--blacklist', 'list.txt').stderr).toContain('E0221');
 });
 
+test('the blacklist leaves images out by their number, but not all', () => {
+  const photos = join(place, 'numbered');
+  cpSync(join(place, 'photos'), photos, { recursive: true });
+  for (const path of readdirSync(photos, { recursive: true, encoding: 'utf8' })) {
+    const renamed = path.replace(/(\d{5})(\.\w+)$/, 'ILSVRC2012_val_000$1$2');
+    if (renamed !== path) renameSync(join(photos, path), join(photos, renamed));
+  }
+  done('prep', 'numbered', '-o', 'numbered-data', '--size', '72');
+  const measure = [
+    'localize',
+    model,
+    '--data',
+    'numbered-data',
+    '--views',
+    '1',
+    '--blacklist',
+    'numbers.txt',
+  ];
+  const numbers = readdirSync(join(photos, 'val'), { recursive: true, encoding: 'utf8' }).flatMap((path) =>
+    path.endsWith('.jpg') ? [Number(path.slice(-9, -4))] : [],
+  );
+  // Every class has images of the same numbers.
+  const others = numbers.filter((number) => number !== numbers[0]);
+  writeFileSync(join(place, 'numbers.txt'), others.join('\n'));
+  const { images, blacklisted } = json(...measure);
+  expect([images, blacklisted]).toEqual([numbers.length - others.length, others.length]);
+  writeFileSync(join(place, 'numbers.txt'), numbers.join('\n'));
+  const nothing = ilsvrc(...measure);
+  expect(nothing.stderr).toContain('error[E0513]: all images of numbered-data (val)');
+  expect(nothing.status).toBe(3);
+});
+
 test('flags that do not go together', () => {
   const cases = [
     ['train', 'data', '--head', 'boxes', '--resume'],
+    ['train', 'data', '--head', 'boxes', '--live'],
     ['train', 'data', '--per-class'],
     ['localize', model, '--boxes', 'boxes.json'],
   ];

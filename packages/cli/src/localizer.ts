@@ -2,7 +2,7 @@
 import { access } from 'node:fs/promises';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { type LocateRequest, type Machine, Session } from '@ilsvrc/engine';
-import { type ModelInfo, readModel } from '@ilsvrc/evaluator';
+import { expectForm, type ModelInfo, readModel } from '@ilsvrc/evaluator';
 import { headOf } from './box-head.ts';
 import { announce } from './layout.ts';
 import type { Output } from './output.ts';
@@ -40,9 +40,10 @@ export interface Localizer {
 /** Opens the model, and its head where that is what boxes come from. */
 export async function openLocalizer(
   path: string,
-  { method: asked, batch, machine, output }: LocalizeRequest,
+  { method: asked, batch, machine, out, output }: LocalizeRequest,
 ): Promise<Localizer> {
   const model = await readModel(path);
+  if (out !== undefined) expectForm(out, model.classes);
   const head = headOf(path);
   const hasHead = await access(head).then(
     () => true,

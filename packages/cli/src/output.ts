@@ -15,6 +15,7 @@ import {
   imageProtocol,
   type Paint,
   painter,
+  printable,
   startProgress,
 } from '@ilsvrc/terminal';
 
@@ -58,7 +59,7 @@ export class Output {
 
   /** A line of the result. */
   data(text: string): void {
-    if (!this.isJson) this.#write(`${text}\n`);
+    if (!this.isJson) this.#write(`${printable(text)}\n`);
   }
 
   bold(text: string): string {
@@ -72,12 +73,7 @@ export class Output {
     return json || copy || color === 'never' ? undefined : imageProtocol(process.stdout, choice);
   }
 
-  /** Columns of the terminal; 80 where stdout is none. */
-  get columns(): number {
-    return process.stdout.columns || 80;
-  }
-
-  /** Text of the result as it is, newlines included. */
+  /** Text of the result as it is, newlines and a picture's escape codes included. */
   raw(text: string): void {
     if (!this.isJson) this.#write(text);
   }
@@ -85,7 +81,7 @@ export class Output {
   /** A table of the result, with an empty line after it. The first column and long texts stand left, numbers right. */
   table(titles: string[], rows: string[][]): void {
     const isNumber = (column: number) =>
-      rows.every((row) => /^[\d,.% –]*( [kMGT]?B)?$/.test(row[column] ?? ''));
+      rows.every((row) => /^[+−]?[\d,.% –]*( [kMGT]?B)?$/.test(row[column] ?? ''));
     const columns: Column[] = titles.map((title, index) => ({
       title,
       align: isNumber(index) ? 'right' : 'left',
@@ -110,12 +106,12 @@ export class Output {
 
   /** What makes a result doubtful. Those who want errors only are told too. */
   warn(text: string): void {
-    process.stderr.write(`${this.#paintMessage('yellow', 'warning')}: ${text}\n`);
+    process.stderr.write(`${this.#paintMessage('yellow', 'warning')}: ${printable(text)}\n`);
   }
 
   /** A message: what is being done, what has changed. */
   say(text: string): void {
-    if (!this.#options.quiet) process.stderr.write(`${text}\n`);
+    if (!this.#options.quiet) process.stderr.write(`${printable(text)}\n`);
   }
 
   /** A message for those who ask for more. */

@@ -1,12 +1,10 @@
 /** `retrieve --score`: what the neighbours of a whole split are worth, as a table and as files. */
-import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFailed } from '@ilsvrc/diagnostics';
 import { imageRows, type Nearest, type Session, type Store } from '@ilsvrc/engine';
-import { csvLine } from '@ilsvrc/evaluator';
+import { csvLine, writeWhole } from '@ilsvrc/evaluator';
 import { duplicates, type Quality, score } from '@ilsvrc/retrieval';
-import { formatCount, formatPercent } from '@ilsvrc/terminal';
-import { layer, otherSplit, type StoreChoice } from './feature-store.ts';
+import { formatCount, formatPercent, shorten } from '@ilsvrc/terminal';
+import { otherSplit, type StoreChoice } from './feature-store.ts';
 import type { Output } from './output.ts';
 
 /** Searches for all images of the other split, and prints and writes what that tells. */
@@ -22,14 +20,14 @@ export async function scoreAll(
   const nearest = await session
     .nearest(
       store,
-      { walk: { dataset: data, split: queries, views: 1, layer }, k },
+      { walk: { dataset: data, split: queries, views: 1, layer: store.meta.layer }, k },
       { signal, onProgress: ({ done, total }) => progress.update(done, total) },
     )
     .finally(() => progress.stop());
   const result = await toScore(nearest, store, data, queries);
   if (out !== undefined) {
     await writeScore(out, result);
-    output.say(`wrote ${out}/retrieval.json, retrieval-per-class.csv and near-duplicates.csv`);
+    output.say(`wrote ${out}/${scoreFile}, retrieval-per-class.csv and near-duplicates.csv`);
   }
   if (output.isJson) output.document(scoreDocument(result));
   else showScore(result, output);
@@ -37,6 +35,9 @@ export async function scoreAll(
 
 /** The document of `--json`, and `retrieval.json`. */
 type ScoreResult = Awaited<ReturnType<typeof toScore>>;
+
+/** The result's file, in the folder of `--out`. */
+export const scoreFile = 'retrieval.json';
 
 /** Pairs in the document; all are in the file. */
 const pairsShown = 1000;
@@ -78,22 +79,23 @@ function named({ precision, map }: Quality) {
   return { precision_1: precision[1], precision_5: precision[5], precision_10: precision[10], map };
 }
 
-/** A table of all classes together and of each, the worst first. */
+/** A table of all classes together and of each, the worst first; a narrow terminal has the first and the last figure of each. */
 function showScore(result: ScoreResult, output: Output): void {
   const share = (value: number | null) => (value === null ? '' : formatPercent(value));
+  const wide = output.width >= 72;
+  const room = Math.max(output.width - (wide ? 48 : 22), 9);
   const row = (name: string, queries: number, quality: ReturnType<typeof named>) => [
-    name,
-    formatCount(queries),
+    shorten(name, room),
+    ...(wide ? [formatCount(queries)] : []),
     share(quality.precision_1),
-    share(quality.precision_5),
-    share(quality.precision_10),
+    ...(wide ? [share(quality.precision_5), share(quality.precision_10)] : []),
     share(quality.map),
   ];
   const classes = result.per_class
     .filter(({ queries }) => queries > 0)
     .sort((a, b) => (a.precision_1 ?? 0) - (b.precision_1 ?? 0));
   output.table(
-    ['', 'queries', 'p@1', 'p@5', 'p@10', `mAP@${result.neighbours}`],
+    ['', ...(wide ? ['queries'] : []), 'p@1', ...(wide ? ['p@5', 'p@10'] : []), `mAP@${result.neighbours}`],
     [
       row('all', result.images, result),
       ...classes.slice(0, 20).map((entry) => row(entry.name, entry.queries, entry)),
@@ -105,7 +107,8 @@ function showScore(result: ScoreResult, output: Output): void {
     output.data(`no near-duplicates between ${result.split} and the store`);
     return;
   }
-  output.data(`${formatCount(pairs.length)} near-duplicates between ${result.split} and the store:`);
+  const found = pairs.length === 1 ? '1 near-duplicate' : `${formatCount(pairs.length)} near-duplicates`;
+  output.data(`${found} between ${result.split} and the store:`);
   for (const { query, file, distance } of pairs.slice(0, 10)) {
     output.data(`  ${query} = ${file} (${distance.toPrecision(3)})`);
   }
@@ -136,19 +139,10 @@ async function writeScore(folder: string, result: ScoreResult): Promise<void> {
     ['query', 'file', 'distance'],
     ...result.near_duplicates.map(({ query, file, distance }) => [query, file, distance]),
   ];
-  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
-    throw writeFailed(folder, cause);
-  });
-  await write(join(folder, 'retrieval.json'), `${JSON.stringify(result, null, 2)}\n`);
-  await write(join(folder, 'retrieval-per-class.csv'), perClass.map((row) => `${csvLine(row)}\r\n`).join(''));
-  await write(join(folder, 'near-duplicates.csv'), pairs.map((row) => `${csvLine(row)}\r\n`).join(''));
-}
-
-async function write(path: string, content: string): Promise<void> {
-  try {
-    await writeFile(`${path}.tmp`, content, { flush: true });
-    await rename(`${path}.tmp`, path);
-  } catch (cause) {
-    throw writeFailed(path, cause);
-  }
+  await writeWhole(join(folder, scoreFile), `${JSON.stringify(result, null, 2)}\n`);
+  await writeWhole(
+    join(folder, 'retrieval-per-class.csv'),
+    perClass.map((row) => `${csvLine(row)}\r\n`).join(''),
+  );
+  await writeWhole(join(folder, 'near-duplicates.csv'), pairs.map((row) => `${csvLine(row)}\r\n`).join(''));
 }

@@ -4,7 +4,6 @@ import { imageRows, type Neighbour, readJpegs, type Session, type Store } from '
 import { formatDistance, type RetrievedRow, writeRetrieval } from '@ilsvrc/report';
 import { neighboursOf, type SearchEngine } from '@ilsvrc/retrieval';
 import { formatCount } from '@ilsvrc/terminal';
-import { layer } from './feature-store.ts';
 import { type CountedProgress, type Output, printError } from './output.ts';
 import type { Query } from './queries.ts';
 
@@ -80,7 +79,7 @@ async function searchSome(
   for (const query of some) {
     try {
       const photo = await query.read();
-      read.push({ query, photo, features: await embed(session, query, photo) });
+      read.push({ query, photo, features: await embed(session, store, query, photo) });
     } catch (error) {
       if (!(error instanceof IlsvrcError) || queries.length === 1) throw error;
       printError(error, verbose);
@@ -95,9 +94,14 @@ async function searchSome(
 }
 
 /** The features of a photo; an error names it. */
-async function embed(session: Session, { name }: Query, photo: Uint8Array): Promise<Float32Array> {
+async function embed(
+  session: Session,
+  { meta }: Store,
+  { name }: Query,
+  photo: Uint8Array,
+): Promise<Float32Array> {
   try {
-    return (await session.embed([photo], { views: 1, layer })).data;
+    return (await session.embed([photo], { views: 1, layer: meta.layer })).data;
   } catch (error) {
     if (!(error instanceof IlsvrcError) || error.code !== 'E0212') throw error;
     const { info, hint } = error;

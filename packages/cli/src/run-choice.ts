@@ -81,7 +81,8 @@ async function resumed(
   };
 }
 
-function withFlags(recipe: Recipe, { batch, epochs, lr, schedule }: TrainFlags): Recipe {
+/** A recipe with what the command line says otherwise. */
+export function withFlags(recipe: Recipe, { batch, epochs, lr, schedule }: TrainFlags): Recipe {
   const changed = { ...recipe, ...defined({ batch, epochs, rate: lr }) };
   return schedule === undefined || schedule === recipe.schedule.kind
     ? changed

@@ -3,7 +3,8 @@ import { readdir, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 
-const imageName = /\.(jpe?g|png|bmp|gif|webp)$/i;
+/** Names of files that are photos. */
+export const imageName = /\.(jpe?g|png|bmp|gif|webp)$/i;
 
 /** The photos that an operand stands for: those of a folder and of the folders in it, or the file itself; `-` stays. */
 export async function findImages(operand: string): Promise<string[]> {

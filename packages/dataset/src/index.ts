@@ -1,6 +1,6 @@
 /** What a prepared data set says of itself, photos named on a command line, and parts of a preparation. */
 
 export { readClassNames } from './class-names.ts';
-export { findImages } from './find-images.ts';
+export { findImages, imageName } from './find-images.ts';
 export { type Manifest, readManifest } from './manifest.ts';
 export { launcher, type Part, parsePart } from './part.ts';

@@ -65,6 +65,7 @@ export const codes = {
   E0505: { exit: 3, title: 'Model gives no probabilities' },
   E0506: { exit: 3, title: 'Evaluations are not of the same images' },
   E0507: { exit: 3, title: 'Saved probabilities damaged' },
+  E0508: { exit: 3, title: 'Saved benchmarks unusable' },
   E0509: { exit: 3, title: 'Data set changed meanwhile' },
   E0510: { exit: 3, title: 'Model without a box head' },
   E0511: { exit: 3, title: 'Head of another model' },

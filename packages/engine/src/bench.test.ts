@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type BenchName, bench, benches, generatePhotos } from './index.ts';
+import { type BenchName, bench, benches, generatePhotos, type Layer } from './index.ts';
 
 test('photos are where their paths say, as long as said', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'ilsvrc-photos-'));
@@ -13,8 +13,16 @@ test('photos are where their paths say, as long as said', async () => {
 });
 
 test('every benchmark of the table is known to the engine and can be stopped', async () => {
+  const learning = { weight_std: 0.01, bias: 0 };
+  const norm = { type: 'lrn' as const, size: 5, k: 2, alpha: 1e-4, beta: 0.75 };
+  const layers: Layer[] = [
+    { type: 'conv', name: 'conv1', filters: 4, size: 3, stride: 1, pad: 1, learning },
+    norm,
+    { type: 'dense', name: 'fc2', units: 2, learning },
+  ];
+  const nets = [{ name: 'tiny', net: { name: 'tiny', image: 8, crop: 8, towers: 1, layers }, batch: 2 }];
   for (const name of Object.keys(benches) as BenchName[]) {
-    const stopped = bench({ names: [name], quick: true }, { signal: AbortSignal.abort('enough') });
+    const stopped = bench({ names: [name], quick: true, nets }, { signal: AbortSignal.abort('enough') });
     await expect(stopped).rejects.toBe('enough');
   }
 });

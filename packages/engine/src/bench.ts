@@ -3,10 +3,17 @@ import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import type { BuiltinOptions, CountProgress } from './data.ts';
 import { type JobOptions, run } from './jobs.ts';
 import { native } from './native.ts';
+import type { Net } from './net.ts';
 import { watchOthers } from './others.ts';
 
 /** The benchmarks there are, and what each is about. */
 export const benches = {
+  gemm: 'products of dense layers',
+  conv: 'convolutions, forward and their gradients',
+  lrn: 'normalisation, with the pooling behind it',
+  step: 'training steps',
+  forward: 'forward passes',
+  latency: 'one image through the net',
   prep: 'photos to shards, and its stages alone',
   load: 'crops for training from shards, and decoding alone',
   search: 'nearest neighbours among vectors on the disk',
@@ -18,8 +25,16 @@ export type BenchName = keyof typeof benches;
 /** What to measure. */
 export interface BenchRequest {
   names: BenchName[];
+  /** Only cases whose name contains this text; what no such case needs is not done. */
+  filter?: string | undefined;
+  /** Names the cases and measures nothing. */
+  list?: boolean | undefined;
   /** A fraction of the work, for a first look. */
   quick: boolean;
+  /** Nets for `step` and `forward`; the first one's ops are also measured alone, and its latency. */
+  nets?: { name: string; net: Net; batch: number }[] | undefined;
+  /** Where the time of a step goes, of the first case of `step` that is asked for. */
+  breakdown?: boolean | undefined;
   /** A prepared data set for `load` to read instead of one made for the purpose. */
   from?: string | undefined;
 }
@@ -34,11 +49,15 @@ export interface BenchProgress extends CountProgress {
 export interface Measurement {
   /** `area/case/variant`. */
   name: string;
-  /** As `images/s`; more is better. */
+  /** As `images/s` or `ms`. */
   unit: string;
+  /** Which figures are good ones: large rates, small times. */
+  better: 'more' | 'less';
   samples: number[];
   /** What the hardware allows, in the same unit. */
   limit: { name: string; value: number } | null;
+  /** How fast the hardware was just before and just after; more is faster. By it figures of two runs are divided. */
+  yardstick: { name: string; unit: string; before: number; after: number } | null;
 }
 
 /** What a data set on a disk can feed. */
@@ -52,6 +71,37 @@ export interface Feed {
   cold: boolean;
 }
 
+/** Where the time of a step goes: means over some steps, so that the parts and the rest add up to the whole. */
+export interface Breakdown {
+  /** The case that it explains. */
+  name: string;
+  steps: number;
+  /** Images in a step. */
+  batch: number;
+  seconds: number;
+  /** Seconds that no part covers. */
+  rest: number;
+  /** GFLOP/s of multiply-adds in registers, and GB/s of reading memory. */
+  fma_peak: number;
+  memory: number;
+  /** In the order of the step; both towers' together. */
+  parts: PartTime[];
+}
+
+/** A part of a step. */
+export interface PartTime {
+  /** `conv`, `dense`, `norm+pool`, `update`, … */
+  kind: string;
+  /** The layer it belongs to, or the one before it that has a name; empty where it belongs to none. */
+  layer: string;
+  pass: '' | 'forward' | 'gradient' | 'input-gradient' | 'weight-gradient';
+  seconds: number;
+  /** Floating-point operations, convolutions counted as direct ones. */
+  flops: number;
+  /** Bytes of operands and results, each once. */
+  bytes: number;
+}
+
 /** What was measured. */
 export interface BenchReport {
   machine: {
@@ -63,7 +113,10 @@ export interface BenchReport {
   };
   /** The photos that were drawn, where any were. */
   photos: { count: number; size: [number, number]; mean_bytes: number } | null;
+  /** All cases of the benchmarks that were named. */
+  cases: string[];
   measurements: Measurement[];
+  breakdown: Breakdown | null;
   feed: Feed | null;
 }
 

@@ -29,6 +29,8 @@ export interface StoreMeta {
   /** Elements of a vector as it is stored, and of the layer: of a query. */
   dimension: number;
   source_dimension: number;
+  /** Bytes of a row of `vectors.u8`. */
+  stride: number;
   precision: 'f32' | 'f16';
   /** Of principal components: vectors that they were computed from, and the share of the variance that they keep. */
   pca: { sample: number; explained: number } | null;

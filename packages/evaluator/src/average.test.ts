@@ -16,6 +16,7 @@ test.each([
   [[1, -1], 'a weight is not a number from 0'],
   [[1, Number.NaN], 'a weight is not a number from 0'],
   [[0, 0], 'all weights are 0'],
+  [[1e308, 1e308], 'the weights are too large to be added up'],
 ])('weights %j are refused', (weights, message) => {
   expect(() => normalise(weights, 2)).toThrow(expect.objectContaining({ code: 'E0504', message }));
 });
@@ -26,6 +27,11 @@ test('halves are disjoint, cover all images, and follow the seed', () => {
   expect([...fitted, ...held].sort((a, b) => a - b)).toEqual([...Array(101).keys()]);
   expect(halves(101, 0)).toEqual({ fitted, held });
   expect(halves(101, 1).fitted).not.toEqual(fitted);
+});
+
+test('weights are not fitted on one image and judged on none', () => {
+  const outputs = madeOutputs([[[0.9, 0.1]], [[0.2, 0.8]]], [0]);
+  expect(() => judge(outputs, { fit: { seed: 0 } })).toThrow(expect.objectContaining({ code: 'E0504' }));
 });
 
 test('fitted weights: the optimum of two models is where calculus puts it', () => {

@@ -15,6 +15,7 @@ export function normalise(weights: readonly number[] | undefined, models: number
     throw bad('a weight is not a number from 0');
   const sum = weights.reduce((all, weight) => all + weight, 0);
   if (sum === 0) throw bad('all weights are 0');
+  if (sum === Number.POSITIVE_INFINITY) throw bad('the weights are too large to be added up');
   return weights.map((weight) => weight / sum);
 }
 

@@ -117,6 +117,13 @@ test('no submission without the devkit, and none of half the images', async () =
   expect((await readdir(folder)).sort()).toEqual([
     'confusion.csv', 'per-class.csv', 'predictions.jsonl', 'probabilities.safetensors', 'result.json',
   ]); // biome-ignore format: one line
+  // Nor where the half is read again.
+  const again = judge(await readSaved([folder]));
+  const { images_seen, images_expected } = toResult(again, 5);
+  expect([images_seen, images_expected]).toEqual([1, 3]);
+  expect(await writeEvaluation(join(root, 'again'), toResult(again, 5), again)).not.toContain(
+    'submission.txt',
+  );
 });
 
 test('saved models are averaged as if they had just run', async () => {
@@ -160,4 +167,6 @@ test('a folder without probabilities, a file cut short, and probabilities that a
   await expect(readSaved([folder])).rejects.toMatchObject({ code: 'E0507' });
   const wild = await write('wild', [[[Number.NaN, 1]]], [0]);
   await expect(readSaved([wild.folder])).rejects.toMatchObject({ code: 'E0505' });
+  const nothing = await write('nothing', [[]], []);
+  await expect(readSaved([nothing.folder])).rejects.toMatchObject({ code: 'E0507' });
 });

@@ -31,7 +31,7 @@ export async function writeEvaluation(
     await lines('predictions.jsonl', predictions(evaluation));
     await lines('per-class.csv', classLines(evaluation));
     await lines('confusion.csv', confusionLines(evaluation));
-    if (hasDevkitIds(evaluation)) await lines('submission.txt', submission(evaluation));
+    if (canSubmit(evaluation)) await lines('submission.txt', submission(evaluation));
     await lines(resultFile, [JSON.stringify(result, null, 2)]);
   } catch (cause) {
     throw writeFailed(folder, cause);
@@ -82,8 +82,11 @@ function* confusionLines({ scores, subject }: Evaluation): Generator<string> {
 }
 
 /** Whether a submission can be written: all classes are the devkit's, and all images of the split were judged. */
-export function hasDevkitIds({ subject, fit }: Evaluation): boolean {
-  return fit === null && subject.classes.every(({ devkit_id }) => devkit_id !== undefined);
+function canSubmit({ subject }: Evaluation): boolean {
+  return (
+    subject.labels.length === subject.expected &&
+    subject.classes.every(({ devkit_id }) => devkit_id !== undefined)
+  );
 }
 
 /** The devkit's form: a line an image in the order of file names, five `ILSVRC2012_ID`s, the likeliest first. */

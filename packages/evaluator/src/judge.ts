@@ -137,6 +137,12 @@ export function judge(all: Outputs, options: JudgeOptions = {}): Evaluation {
 /** Finds weights on one half of the images; what is left to judge is the other. */
 function fit(all: Outputs, seed: number): { outputs: Outputs; weights: number[]; fitted: number } {
   const { labels, classes } = all.subject;
+  if (labels.length < 2) {
+    throw new IlsvrcError('E0504', 'one image cannot be parted into halves', {
+      info: 'weights are found on one half of the images and judged on the other',
+      hint: 'evaluate more images, or leave --fit-weights out',
+    });
+  }
   const { fitted, held } = halves(labels.length, seed);
   const truths = all.probabilities.map((rows) =>
     Float64Array.from(fitted, (image) => rows[image * classes.length + (labels[image] ?? 0)] ?? 0),

@@ -27,22 +27,38 @@ export async function readModel(path: string): Promise<ModelInfo> {
   return {
     path,
     checksum: metadata['ilsvrc.checksum'] ?? '',
-    net: field<Net>(path, metadata, 'net'),
-    classes: field<ClassName[]>(path, metadata, 'classes'),
-    preprocessing: field(path, metadata, 'preprocessing'),
+    net: field(path, metadata, 'net', isNet),
+    classes: field(path, metadata, 'classes', isClasses),
+    preprocessing: field(path, metadata, 'preprocessing', isRecord),
   };
 }
 
-/**
- * A JSON value of the metadata. Its shape is what `ilsvrc train` wrote: the file's checksum is verified when the weights
- * are loaded, and the engine validates the net.
- */
-function field<T>(path: string, metadata: Record<string, string>, key: string): T {
-  const text = metadata[key];
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** As far as it is read before the engine validates all of it. */
+const isNet = (value: unknown): value is Net =>
+  isRecord(value) &&
+  typeof value.name === 'string' &&
+  Array.isArray(value.layers) &&
+  value.layers.every(isRecord);
+
+const isClasses = (value: unknown): value is ClassName[] =>
+  Array.isArray(value) &&
+  value.every((it) => isRecord(it) && typeof it.wnid === 'string' && typeof it.name === 'string');
+
+/** A JSON value of the metadata. The checksum of the whole file is verified when the weights are loaded, which is later. */
+function field<T>(
+  path: string,
+  metadata: Record<string, string>,
+  key: string,
+  isValid: (value: unknown) => value is T,
+): T {
   try {
-    if (text !== undefined) return JSON.parse(text) as T;
+    const value: unknown = JSON.parse(metadata[key] ?? '');
+    if (isValid(value)) return value;
   } catch {
-    // Falls through to the same error as a missing one.
+    // Falls through to the same error as one of another shape.
   }
   throw new IlsvrcError('E0303', `${path} does not say its ${key}`, {
     info: `its metadata has no valid \`${key}\``,

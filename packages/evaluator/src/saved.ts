@@ -130,6 +130,7 @@ async function readOutputs(path: string, file: Tensors): Promise<Outputs> {
   const classes = field('classes', v.array(classSchema));
   const members = field('models', v.pipe(v.array(memberSchema), v.minLength(1)));
   const [images = 0] = file.shape('labels', 'U32') ?? [];
+  if (images === 0) throw foreign('it has no images');
   const names = members.length > 1 ? members.map((_, index) => `model.${index}`) : ['probabilities'];
   for (const name of ['probabilities', ...names]) {
     const shape = file.shape(name, 'F16');

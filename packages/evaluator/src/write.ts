@@ -1,9 +1,11 @@
 /** Files that appear whole or not at all. */
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { writeFailed } from '@ilsvrc/diagnostics';
 
 /** Lets `fill` write a temporary file, flushes it to the disk and puts it in the place of `path`. */
 export async function replaceFile(path: string, fill: (file: FileHandle) => Promise<void>): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = `${path}.${process.pid}.ilsvrc-tmp`;
   try {
     const file = await open(temporary, 'w');
     try {
@@ -16,6 +18,16 @@ export async function replaceFile(path: string, fill: (file: FileHandle) => Prom
   } catch (cause) {
     await rm(temporary, { force: true });
     throw cause;
+  }
+}
+
+/** Writes a text, and the folders that it lies in. Rejects with E0211 or E0309. */
+export async function writeWhole(path: string, text: string): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await replaceFile(path, (file) => file.writeFile(text));
+  } catch (cause) {
+    throw writeFailed(path, cause);
   }
 }
 

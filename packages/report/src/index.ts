@@ -1,5 +1,6 @@
 /** Pictures and pages, for people would rather look. */
 
+export { drawBreakdown, type StepTimes } from './charts/breakdown.ts';
 export { type ConfusionCounts, drawConfusion } from './charts/confusion.ts';
 export { drawCurvesTogether, type Epoch } from './charts/curves.ts';
 export { type Calibration as CalibrationBins, drawReliability } from './charts/reliability.ts';

@@ -46,6 +46,23 @@ test('a row a query, and a bar below neighbours of its class alone', async () =>
   ]);
 });
 
+test('the words above the neighbours end before the picture does', async () => {
+  const neighbour = { photo: await photo('#0000ff'), class: 'cat', distance: 1 };
+  const query = { photo: await photo('#ff0000'), class: 'cat', name: 'a.jpg' };
+  for (const count of [1, 2, 6]) {
+    const path = join(place, `${count}.png`);
+    await writeRetrieval([{ query, neighbours: Array.from({ length: count }, () => neighbour) }], path);
+    const { data, info } = await sharp(path).raw().toBuffer({ resolveWithObject: true });
+    const isInk = (x: number) =>
+      Array.from({ length: 34 }, (_, y) => data[((20 + y) * info.width + x) * info.channels]).some(
+        (value) => (value ?? 255) < 200,
+      );
+    const columns = Array.from({ length: info.width }, (_, x) => x).filter(isInk);
+    expect(Math.max(...columns)).toBeGreaterThan(224);
+    expect(Math.max(...columns)).toBeLessThan(info.width - 18);
+  }
+});
+
 test('distances have three digits', () => {
   expect([0, 0.001234, 8, 12.345, 5678.9, 1.5e7].map(formatDistance)).toEqual([
     '0',

@@ -26,6 +26,12 @@ const titleHeight = 34;
 const captionHeight = 46;
 const scale = 1.7;
 const small = 1.45;
+/** Above the neighbours: the first one that has room. */
+const headings = [
+  "nearest images and their distances; a bar below those of the query's class",
+  'nearest images and their distances',
+  'nearest images',
+];
 const colours = { text: '#1a1a1a', muted: '#767676', right: '#e4572e', line: '#c8c8c8' };
 
 /** Draws rows below each other and writes the picture. Neighbours of the query's class have a bar below them. */
@@ -38,7 +44,7 @@ export async function writeRetrieval(rows: RetrievedRow[], path: string): Promis
   const heading = { y: margin + 14, scale: small, colour: colours.muted };
   const parts = [
     text('query', { x: margin, ...heading }),
-    text("nearest images and their distances; a bar below those of the query's class", {
+    text(headings.find((it) => textWidth(it) * small <= width - first - margin) ?? '', {
       x: first,
       ...heading,
     }),

@@ -178,6 +178,28 @@ test.skipIf(isReal)('trouble that may pass is tried again, a refusal is told', a
   await expect(engine.build()).rejects.toMatchObject({ code: 'E0706', info: '<html>a proxy</html>' });
 });
 
+test.skipIf(isReal)('an answer with other rows than the store has is not believed', async () => {
+  const engine = qdrantEngine(store, { url });
+  await engine.build();
+  const points = (id: unknown, score: unknown = 1) => [{ points: [{ id, score }] }];
+  const wrong = [points(count), points(-1), points('a'), points(0.5), points(0, 'x'), [{}], [null], [], 7];
+  for (const result of wrong) {
+    troubles = [{ status: 200, body: JSON.stringify({ result }) }];
+    await expect(engine.search(Float32Array.of(0, 0, 1), 1)).rejects.toMatchObject({ code: 'E0706' });
+  }
+});
+
+test.skipIf(isReal)('a server may lie below a path', async () => {
+  troubles = [
+    { status: 404, body: '' },
+    { status: 500, body: '' },
+  ];
+  await qdrantEngine(store, { url: `${url}/vectors/`, patience: 1 })
+    .build()
+    .catch(() => {});
+  expect(requests[0]?.path).toMatch(/^\/vectors\/collections\//);
+});
+
 test('a server that is not there is told of, and waiting for it ends when asked to', async () => {
   const nowhere = { url: 'http://127.0.0.1:9', patience: 1 };
   await expect(qdrantEngine(store, nowhere).build()).rejects.toMatchObject({

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import type { Store } from '@ilsvrc/engine';
-import { fingerprint, type SearchEngine } from './engine.ts';
+import { fingerprint, type Hit, type SearchEngine } from './engine.ts';
 
 /** Where the server is. */
 export interface QdrantOptions {
@@ -58,18 +58,40 @@ export function qdrantEngine(store: Store, options: QdrantOptions): SearchEngine
         query: Array.from(projected.subarray(query * dimension, (query + 1) * dimension)),
         limit: Math.min(k, count),
       }));
-      const answers = await ask<{ points: { id: number; score: number }[] }[]>(
-        'POST',
-        `${collection}/points/query/batch`,
-        { searches },
-      );
-      // The score of `Euclid` is the distance itself.
-      return (answers ?? []).map(({ points }) =>
-        points.map(({ id, score }) => ({ row: id, distance: score ** 2 })),
-      );
+      const answers = await ask<unknown>('POST', `${collection}/points/query/batch`, { searches });
+      const lists = hitsOf(answers, count);
+      if (lists?.length === searches.length) return lists;
+      throw failed(options.url, notUnderstood, JSON.stringify(answers).slice(0, 200));
     },
     close: async () => {},
   };
+}
+
+/** Hits of each query, where an answer has them and they are rows of the store. */
+function hitsOf(answers: unknown, count: number): Hit[][] | undefined {
+  if (!Array.isArray(answers)) return undefined;
+  const lists: Hit[][] = [];
+  for (const answer of answers) {
+    const points: unknown = answer?.points;
+    if (!Array.isArray(points)) return undefined;
+    // The score of `Euclid` is the distance itself.
+    const hits = points.map(({ id, score }): Hit => ({ row: id, distance: score ** 2 }));
+    const isHit = ({ row, distance }: Hit) =>
+      Number.isInteger(row) && row >= 0 && row < count && distance >= 0;
+    if (!hits.every(isHit)) return undefined;
+    lists.push(hits);
+  }
+  return lists;
+}
+
+const notUnderstood = 'gave an answer that is not understood';
+
+function failed(url: string, what: string, info: string, cause?: unknown): IlsvrcError {
+  return new IlsvrcError('E0706', `the Qdrant server at ${url} ${what}`, {
+    info,
+    hint: 'check the address (--server) and the key (QDRANT_API_KEY), or search here: `--engine exact`',
+    cause,
+  });
 }
 
 /** How a request is sent. */
@@ -83,12 +105,6 @@ interface Ask {
 function client({ url, apiKey, timeout = 60_000, patience = 500 }: QdrantOptions) {
   const headers: Record<string, string> = { 'content-type': 'application/json' };
   if (apiKey !== undefined) headers['api-key'] = apiKey;
-  const failed = (what: string, info: string, cause?: unknown) =>
-    new IlsvrcError('E0706', `the Qdrant server at ${url} ${what}`, {
-      info,
-      hint: 'check the address (--server) and the key (QDRANT_API_KEY), or search here: `--engine exact`',
-      cause,
-    });
   return async function ask<T>(
     method: string,
     path: string,
@@ -100,7 +116,7 @@ function client({ url, apiKey, timeout = 60_000, patience = 500 }: QdrantOptions
       const limit = AbortSignal.timeout(timeout);
       let trouble: IlsvrcError;
       try {
-        const response = await fetch(new URL(path, url), {
+        const response = await fetch(url.replace(/\/+$/, '') + path, {
           method,
           headers,
           body: body === undefined ? null : JSON.stringify(body),
@@ -110,13 +126,14 @@ function client({ url, apiKey, timeout = 60_000, patience = 500 }: QdrantOptions
         const text = await response.text();
         if (response.ok) return resultOf<T>(text);
         if (absent && response.status === 404) return undefined;
-        trouble = failed(`refused ${method} ${path}`, `${response.status}: ${reason(text)}`);
+        trouble = failed(url, `refused ${method} ${path}`, `${response.status}: ${reason(text)}`);
         // Too many requests, or trouble that may pass.
         if (response.status !== 429 && response.status < 500) throw trouble;
       } catch (cause) {
         signal?.throwIfAborted();
         if (cause instanceof IlsvrcError) throw cause;
         trouble = failed(
+          url,
           limit.aborted ? `did not answer in ${timeout / 1000} s` : 'cannot be reached',
           why(cause),
           cause,
@@ -132,7 +149,7 @@ function client({ url, apiKey, timeout = 60_000, patience = 500 }: QdrantOptions
       const { result } = JSON.parse(text) as { result?: T };
       if (result !== undefined) return result;
     } catch {}
-    throw failed('gave an answer that is not understood', text.slice(0, 200));
+    throw failed(url, notUnderstood, text.slice(0, 200));
   }
 }
 

@@ -20,7 +20,7 @@ test('precision and mean average precision, by hand', () => {
   expect(all.map).toBeCloseTo(((1 + 1 + 3 / 4) / 3 + (1 / 2 + 2 / 4) / 2 + 1) / 3);
   expect(byClass[0]).toMatchObject({ queries: 2, precision: { 1: 0.5, 5: 0.5 } });
   expect(byClass[1]).toMatchObject({ queries: 1, map: 1 });
-  expect(byClass[2]).toMatchObject({ queries: 0, precision: { 1: null, 5: null }, map: 0 });
+  expect(byClass[2]).toMatchObject({ queries: 0, precision: { 1: null, 5: null }, map: null });
 });
 
 test('average precision of none, and of all', () => {
@@ -32,4 +32,13 @@ test('average precision of none, and of all', () => {
 test('pairs at next to no distance are near-duplicates', () => {
   expect(duplicates(nearest)).toEqual([{ query: 1, row: 1, distance: 0 }]);
   expect(duplicates({ ...nearest, images: 0 })).toEqual([]);
+});
+
+test('near-duplicates are found where every query has one', () => {
+  const all = { images: 2, k: 2, rows: Uint32Array.of(4, 1, 5, 0), seconds: 1 };
+  const found = duplicates({ ...all, distances: Float32Array.of(0.1, 30, 0.1, 40) });
+  expect(found.map(({ query, row }) => [query, row])).toEqual([
+    [0, 4],
+    [1, 5],
+  ]);
 });

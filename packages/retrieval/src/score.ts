@@ -21,8 +21,8 @@ export interface Quality {
   queries: number;
   /** The share of the right class among the first 1, 5 and 10; `null` where fewer were asked for. */
   precision: Record<(typeof cuts)[number], number | null>;
-  /** The mean over queries of average precision within the first k. */
-  map: number;
+  /** The mean over queries of average precision within the first k; `null` where there is no query. */
+  map: number | null;
 }
 
 /** The quality of all queries together and of those of each class. */
@@ -50,7 +50,7 @@ export function score(
       return k < cut || sum.queries === 0 ? null : (sum.right[place] ?? 0) / (cut * sum.queries);
     };
     const precision = { 1: share(0), 5: share(1), 10: share(2) };
-    return { queries: sum.queries, precision, map: sum.queries === 0 ? 0 : sum.map / sum.queries };
+    return { queries: sum.queries, precision, map: sum.queries === 0 ? null : sum.map / sum.queries };
   });
   const all = qualities.pop();
   if (all === undefined) throw new RangeError('there is always the sum of all');
@@ -81,18 +81,16 @@ export interface Duplicate {
 }
 
 /**
- * Pairs whose distance is next to nothing beside what is usual: below this share of the median distance of a query's first
- * neighbour. Photos that were scaled or compressed once more are nearer than that, other photos of the same thing are not.
+ * Pairs whose distance is next to nothing beside what is usual: below this share of the median distance of a query's last
+ * neighbour; the first one would be no measure where most of the queries have a duplicate. Photos that were scaled or compressed once more are nearer than that, other photos of the same thing are not.
  */
 const nothing = 0.02;
 
 /** Near-duplicates across the splits, the nearest first. */
 export function duplicates({ images, k, rows, distances }: Nearest): Duplicate[] {
   if (k === 0 || images === 0) return [];
-  const firsts = Array.from({ length: images }, (_, query) => distances[query * k] ?? 0).sort(
-    (a, b) => a - b,
-  );
-  const limit = nothing * (firsts[Math.floor(images / 2)] ?? 0);
+  const lasts = Array.from({ length: images }, (_, query) => distances[(query + 1) * k - 1] ?? 0);
+  const limit = nothing * (lasts.sort((a, b) => a - b)[Math.floor(images / 2)] ?? 0);
   const found: Duplicate[] = [];
   for (let place = 0; place < images * k; place++) {
     const distance = distances[place] ?? 0;

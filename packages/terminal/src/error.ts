@@ -1,6 +1,6 @@
 /** An error as a person reads it: code and message, then why, what to do, and the page that explains it. */
 import type { IlsvrcError } from '@ilsvrc/diagnostics';
-import type { Paint } from './style.ts';
+import { type Paint, printable } from './style.ts';
 
 /** Lines ending with a newline. `verbose` adds the stack and that of the cause. */
 export function formatError(error: IlsvrcError, paint: Paint, verbose = false): string {
@@ -13,5 +13,5 @@ export function formatError(error: IlsvrcError, paint: Paint, verbose = false): 
       if (cause.stack) lines.push(paint('dim', cause.stack));
     }
   }
-  return `${lines.join('\n')}\n`;
+  return printable(`${lines.join('\n')}\n`);
 }

@@ -26,11 +26,15 @@ export function formatBytes(bytes: number): string {
   return `${(bytes / 1000 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
 }
 
+/** A text of at most `most` characters; an ellipsis stands for what is left out. */
+export const shorten = (text: string, most: number): string =>
+  text.length > most ? `${text.slice(0, most - 1)}…` : text;
+
 const eighths = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
 /** A horizontal bar of at most `width` columns for a fraction, in eighths of a column. */
 export function formatBar(fraction: number, width: number): string {
-  const parts = Math.round(Math.min(Math.max(fraction, 0), 1) * width * 8);
+  const parts = Math.round(Math.min(Math.max(fraction, 0), 1) * Math.max(width, 0) * 8);
   return '█'.repeat(Math.floor(parts / 8)) + eighths[parts % 8];
 }
 

@@ -8,6 +8,7 @@ export {
   formatCurve,
   formatDuration,
   formatPercent,
+  shorten,
 } from './format.ts';
 export { besideImage, formatImage } from './images/image.ts';
 export {
@@ -19,5 +20,13 @@ export {
 export type { Raster } from './images/raster.ts';
 export { pasteImage } from './paste.ts';
 export { type Progress, startProgress } from './progress.ts';
-export { type ColourChoice, hasColour, type Paint, painter, type Sink, type Style } from './style.ts';
+export {
+  type ColourChoice,
+  hasColour,
+  type Paint,
+  painter,
+  printable,
+  type Sink,
+  type Style,
+} from './style.ts';
 export { type Column, formatMarkdown, formatTable } from './table.ts';

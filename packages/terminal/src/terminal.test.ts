@@ -4,7 +4,7 @@ import { copy } from './clipboard.ts';
 import { formatError } from './error.ts';
 import { formatBar, formatBytes, formatDuration } from './format.ts';
 import { startProgress } from './progress.ts';
-import { hasColour, painter, type Sink } from './style.ts';
+import { hasColour, painter, printable, type Sink } from './style.ts';
 import { formatMarkdown, formatTable } from './table.ts';
 
 const plain = painter(false);
@@ -86,4 +86,19 @@ test('durations, bytes and bars', () => {
   expect(formatBar(0.5, 4)).toBe('██');
   expect(formatBar(1 / 32, 4)).toBe('▏');
   expect(formatBar(2, 3)).toBe('███');
+  expect(formatBar(0.5, -2)).toBe('');
+});
+
+test('a name commands no terminal, and our styles stay', () => {
+  const bold = painter(true)('bold', 'photo');
+  expect(printable(`${bold}\ta\nb é`)).toBe(`${bold}\ta\nb é`);
+  for (const style of ['dim', 'red', 'green', 'yellow', 'cyan'] as const) {
+    const text = painter(true)(style, 'x');
+    expect(printable(text)).toBe(text);
+  }
+  // Clears the screen, writes the clipboard, hides text, goes back, CSI in one character.
+  for (const code of ['\u001b[2J', '\u001b]52;c;eA==\u0007', '\u001b[8m', '\r', '\u009b2J']) {
+    expect(printable(`a${code}b`)).not.toMatch(/[\p{Cc}]/u);
+    expect(formatError(new IlsvrcError('E0201', `cannot read ${code}`), plain)).not.toContain(code);
+  }
 });

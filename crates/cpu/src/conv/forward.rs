@@ -1,6 +1,7 @@
 //! Convolution, and its input gradient as a convolution with the flipped kernels.
 
-use super::{Padded, Shape};
+use super::choice::Transformed;
+use super::{Padded, Shape, winograd};
 use crate::arena::Shared;
 use crate::backend::Machine;
 use crate::gemm::{Finish, Left, MAX_ROWS, Matrix, Rows, Tile, pack};
@@ -37,7 +38,15 @@ pub(crate) fn forward(
     };
     let weights = Matrix { data: weights, stride: out_maps };
     let finish = Finish { accumulate: false, bias: Some(bias), activation };
-    sliding.run(machine, batch, input, &weights, finish, output)
+    match machine.convolution.transformed(shape, sliding.side, batch) {
+        Some(Transformed::Three) => {
+            winograd::run::<4, 3>(&sliding, machine, batch, input, &weights, finish, output)
+        }
+        Some(Transformed::Five) => {
+            winograd::run::<2, 5>(&sliding, machine, batch, input, &weights, finish, output)
+        }
+        None => sliding.run(machine, batch, input, &weights, finish, output),
+    }
 }
 
 /// `input_gradient = conv_transposed(output_gradient, weights)`. With `i = o * stride - pad + k` for kernel position
@@ -62,7 +71,15 @@ pub(crate) fn input_gradient(
     let sliding = Sliding { padded, size: window.size, stride: 1, side: window.input, maps: in_maps };
     let weights = Flipped { weights, positions: window.size * window.size, in_maps, out_maps };
     let finish = Finish { accumulate: false, bias: None, activation: Activation::None };
-    sliding.run(machine, batch, output_gradient, &weights, finish, input_gradient)
+    match machine.convolution.transformed(shape, sliding.side, batch) {
+        Some(Transformed::Three) => {
+            winograd::run::<4, 3>(&sliding, machine, batch, output_gradient, &weights, finish, input_gradient)
+        }
+        Some(Transformed::Five) => {
+            winograd::run::<2, 5>(&sliding, machine, batch, output_gradient, &weights, finish, input_gradient)
+        }
+        None => sliding.run(machine, batch, output_gradient, &weights, finish, input_gradient),
+    }
 }
 
 /// Kernels turned around and transposed: row (position, output map), column (input map).
@@ -84,14 +101,14 @@ impl Rows for Flipped<'_> {
 }
 
 /// Windows sliding over padded maps.
-struct Sliding {
-    padded: Padded,
+pub(super) struct Sliding {
+    pub(super) padded: Padded,
     size: usize,
     stride: usize,
     /// Side of the maps written.
-    side: usize,
+    pub(super) side: usize,
     /// Maps written.
-    maps: usize,
+    pub(super) maps: usize,
 }
 
 /// What one task writes: rows `rows` of images `images`; all rows where it has several images.

@@ -1,9 +1,12 @@
 //! Convolutions as products of matrices. The input of each task is copied once with its border of zeros; the kernels
 //! then read every window where it lies: in NHWC one kernel row of a window (columns and maps) is contiguous.
 
+mod choice;
 mod forward;
 mod weights;
+mod winograd;
 
+pub use choice::Convolution;
 pub(crate) use forward::{forward, input_gradient};
 pub(crate) use weights::{sum_rows, weight_gradient};
 

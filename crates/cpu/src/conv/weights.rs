@@ -1,6 +1,7 @@
 //! Gradients of a convolution's weights and biases.
 
-use super::{Padded, Shape};
+use super::choice::Transformed;
+use super::{Padded, Shape, winograd};
 use crate::arena::Shared;
 use crate::backend::Machine;
 use crate::gemm::{Finish, Left, Matrix, Tile, pack_rows};
@@ -18,9 +19,25 @@ const CALL_POSITIONS: usize = 768;
 const TASK_ROWS: usize = 56;
 
 /// `weights_gradient = windows(input)^T * output_gradient`, `bias_gradient` = its sum over positions and images.
-///
-/// Tasks own rows of the result and add images in order, so the sums do not depend on the number of threads.
 pub(crate) fn weight_gradient(
+    machine: &mut Machine,
+    shape: &Shape,
+    batch: usize,
+    input: &[f32],
+    output_gradient: &[f32],
+    weights_gradient: &mut [f32],
+    bias_gradient: &mut [f32],
+) -> Result<()> {
+    let compute = match machine.convolution.transformed(shape, shape.window.output, batch) {
+        Some(Transformed::Three) => winograd::weight_gradient::<4, 3>,
+        Some(Transformed::Five) => winograd::weight_gradient::<2, 5>,
+        None => direct,
+    };
+    compute(machine, shape, batch, input, output_gradient, weights_gradient, bias_gradient)
+}
+
+/// Tasks own rows of the result and add images in order, so the sums do not depend on the number of threads.
+fn direct(
     machine: &mut Machine,
     shape: &Shape,
     batch: usize,

@@ -1,7 +1,7 @@
 //! Tiles of 6 x 16 (12 of the 16 registers hold sums) with AVX2 and FMA.
 #![cfg(target_arch = "x86_64")]
 
-use super::{Kernel, Tile, Vector, chains, dispatch, tile};
+use super::{Kernel, Tile, Vector, VectorWork, chains, dispatch, tile};
 use std::arch::x86_64::*;
 
 pub(super) const KERNEL: Kernel = Kernel { lanes: 8, rows: [6, 6, 4], tile: run, chains: multiply_add };
@@ -82,4 +82,10 @@ unsafe fn run(t: &Tile) {
 unsafe fn multiply_add(rounds: usize) -> usize {
     // SAFETY: the caller's promise.
     unsafe { chains::<__m256>(rounds) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn run_work(work: impl VectorWork) {
+    // SAFETY: the caller's promise.
+    unsafe { work.run::<__m256>() }
 }

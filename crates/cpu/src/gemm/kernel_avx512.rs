@@ -1,7 +1,7 @@
 //! Tiles of 14 x 32 (28 of the 32 registers hold sums) with AVX-512.
 #![cfg(target_arch = "x86_64")]
 
-use super::{Kernel, Tile, Vector, chains, dispatch, tile};
+use super::{Kernel, Tile, Vector, VectorWork, chains, dispatch, tile};
 use std::arch::x86_64::*;
 
 pub(super) const KERNEL: Kernel = Kernel { lanes: 16, rows: [14, 14, 9], tile: run, chains: multiply_add };
@@ -77,4 +77,10 @@ unsafe fn run(t: &Tile) {
 unsafe fn multiply_add(rounds: usize) -> usize {
     // SAFETY: the caller's promise.
     unsafe { chains::<__m512>(rounds) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(super) unsafe fn run_work(work: impl VectorWork) {
+    // SAFETY: the caller's promise.
+    unsafe { work.run::<__m512>() }
 }

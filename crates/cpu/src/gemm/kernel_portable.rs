@@ -1,11 +1,11 @@
 //! Tiles of 6 x 8 in plain Rust: vectors of 4, which every 64-bit target has.
 
-use super::{Kernel, Tile, Vector, chains, dispatch, tile};
+use super::{Kernel, Tile, Vector, VectorWork, chains, dispatch, tile};
 
 pub(super) const KERNEL: Kernel = Kernel { lanes: 4, rows: [6, 6, 4], tile: run, chains: multiply_add };
 
 #[derive(Clone, Copy)]
-struct Four([f32; 4]);
+pub(super) struct Four([f32; 4]);
 
 impl Four {
     #[inline(always)]
@@ -78,4 +78,9 @@ unsafe fn run(t: &Tile) {
 unsafe fn multiply_add(rounds: usize) -> usize {
     // SAFETY: the caller's promise.
     unsafe { chains::<Four>(rounds) }
+}
+
+pub(super) fn run_work(work: impl VectorWork) {
+    // SAFETY: every processor has these vectors.
+    unsafe { work.run::<Four>() }
 }

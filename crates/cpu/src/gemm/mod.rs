@@ -22,6 +22,9 @@ pub(crate) const MAX_ROWS: usize = 14;
 /// The most vectors that a tile of any kernel is wide.
 const MAX_VECTORS: usize = 3;
 
+/// The most elements that a tile of any kernel is wide.
+pub(crate) const MAX_WIDTH: usize = 16 * MAX_VECTORS;
+
 /// Rows of `A` of one tile.
 pub(crate) enum Left<'a> {
     /// Row `i` begins at `rows[i]`; the elements of a segment follow each other.
@@ -210,11 +213,34 @@ impl Kernel {
     }
 }
 
+/// Work on vectors of whichever type the processor has: [`run_on_vectors`] compiles it for each.
+pub(crate) trait VectorWork {
+    /// The work. It must be `#[inline(always)]`, and what it calls.
+    ///
+    /// # Safety
+    /// On a processor that has `V`.
+    unsafe fn run<V: Vector>(self);
+}
+
+/// Runs `work` on the vectors of `set`.
+pub(crate) fn run_on_vectors(set: InstructionSet, work: impl VectorWork) {
+    debug_assert!(set.available());
+    match set {
+        // SAFETY: levels are only made by `CpuBackend`, which checks `available`.
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx512 => unsafe { kernel_avx512::run_work(work) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx2 => unsafe { kernel_avx2::run_work(work) },
+        _ => kernel_portable::run_work(work),
+    }
+}
+
 /// What a micro-kernel needs of a vector type. All methods must be `#[inline(always)]`.
 ///
 /// # Safety
 /// Methods may use instructions that not every processor has: they are called in functions with these features.
-unsafe trait Vector: Copy {
+pub(crate) unsafe trait Vector: Copy {
     /// Elements.
     const LANES: usize;
     /// All elements `x`.

@@ -17,7 +17,7 @@ const STEP: usize = 2;
 const SMALLEST: f32 = 1e-6;
 
 impl Session {
-    /// Boxes of `classes` in one square image (`image x image x 3`), in its pixels. `probabilities` are those of the centre crop.
+    /// Boxes of `classes` in one square image (`image x image x 3`), in its pixels.
     ///
     /// # Errors
     /// Those of a pass.

@@ -66,13 +66,10 @@ const verb: Verb = (base, { interrupts }) =>
         ['ilsvrc eval --top5 --fail-above 0.182', 'for scripts'],
       ]),
     )
-    .action(async (given, options) => {
+    .action(async (given, options, command) => {
       const output = new Output(options);
+      expectNoContradiction(given, (option) => command.getOptionValueSource(option) === 'cli');
       if (options.out !== undefined) await output.expectAbsent(join(options.out, resultFile), options.force);
-      if (options.weights !== undefined && options.fitWeights)
-        throw contradiction('--weights', '--fit-weights');
-      if (given.length > 0 && options.from !== undefined) throw contradiction('MODEL', '--from');
-      if (options.data !== undefined && options.from !== undefined) throw contradiction('--data', '--from');
       const outputs =
         options.from === undefined
           ? await ask(given, options, output, interrupts)
@@ -140,13 +137,18 @@ async function ask(
     batch: options.batch,
     ...machineOf(options),
     signal,
-    onModel: (member) => warnOfDifferences(member, data, output),
+    onModel: (member) => warnOfDifferences(member, data, 'error rates may move by points', output),
     onOpen: (layout, model) => {
       if (model === 0) announce(layout, output);
       progress ??= output.progress('evaluating', 'images');
     },
+    // One count over all models: the rate and the time left are of the whole evaluation.
     onProgress: ({ model, done, total }) =>
-      progress?.update(done, total, models.length > 1 ? `model ${model + 1} of ${models.length}` : ''),
+      progress?.update(
+        model * total + done,
+        models.length * total,
+        models.length > 1 ? `model ${model + 1} of ${models.length}` : '',
+      ),
   }).finally(() => progress?.stop());
 }
 
@@ -160,8 +162,22 @@ function question({ top, top1, top5, failAbove }: Options, classes: number): num
   });
 }
 
-function contradiction(one: string, other: string): IlsvrcError {
-  return new IlsvrcError('E0103', `${one} and ${other} cannot be given together`, {
+/** Fails where two things were given of which one would be passed over in silence. */
+function expectNoContradiction(models: string[], isGiven: (option: keyof Options) => boolean): void {
+  const pairs: [string, boolean, string, boolean][] = [
+    ['--top1', isGiven('top1'), '--top5', isGiven('top5')],
+    ['--top', isGiven('top'), '--top1', isGiven('top1')],
+    ['--top', isGiven('top'), '--top5', isGiven('top5')],
+    ['--weights', isGiven('weights'), '--fit-weights', isGiven('fitWeights')],
+    // What was saved is of its images, seen in its views.
+    ['MODEL', models.length > 0, '--from', isGiven('from')],
+    ['--data', isGiven('data'), '--from', isGiven('from')],
+    ['--split', isGiven('split'), '--from', isGiven('from')],
+    ['--views', isGiven('views'), '--from', isGiven('from')],
+  ];
+  const found = pairs.find(([, one, , other]) => one && other);
+  if (found === undefined) return;
+  throw new IlsvrcError('E0103', `${found[0]} and ${found[2]} cannot be given together`, {
     hint: 'see `ilsvrc eval --help`',
   });
 }

@@ -39,9 +39,9 @@ const verb: Verb = (base) =>
       if (protocol !== undefined) {
         // Half characters show each weight as it is: what does not fit goes into more rows.
         const isBlocks = protocol.startsWith('blocks');
-        const fitting = Math.max(Math.floor((output.columns - 2) / (size + 1)), 1);
+        const fitting = Math.max(Math.floor((output.width - 2) / (size + 1)), 1);
         const picture = drawFilters(towers, isBlocks ? Math.min(fitting, 16) : 16);
-        output.raw(formatImage(picture, protocol, Math.min(picture.width, output.columns - 1)));
+        output.raw(formatImage(picture, protocol, Math.min(picture.width, output.width - 1)));
       }
       output.data(`drew ${kernels} kernels of ${size} x ${size}: ${out}`);
       await output.finish();

@@ -1,5 +1,5 @@
 /** `ilsvrc localize`: classes with boxes, of photos or of a split, where they are compared with the true ones. */
-
+import { imageName } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { examples } from '../examples.ts';
 import { localizePhotos } from '../localize-photos.ts';
@@ -57,8 +57,15 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         ['ilsvrc localize --data data/photos --boxes mine.csv', "somebody else's boxes"],
       ]),
     )
-    .action(async (model, images, options) => {
+    .action(async (model, images, options, command) => {
       const output = new Output(options);
+      for (const option of ['data', 'split', 'blacklist'] as const) {
+        if (images.length > 0 && command.getOptionValueSource(option) === 'cli') {
+          throw new IlsvrcError('E0103', `--${option} is of the images of a data set, and photos are given`, {
+            hint: `leave --${option} out, or the photos`,
+          });
+        }
+      }
       const request = {
         ...options,
         model,
@@ -70,6 +77,11 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       if (options.boxes !== undefined && (model !== undefined || options.method !== undefined)) {
         throw new IlsvrcError('E0103', '--boxes measures boxes of somebody else: no model looks for any', {
           hint: 'leave the model and --method out, or --boxes',
+        });
+      }
+      if (images.length === 0 && model !== undefined && imageName.test(model)) {
+        throw new IlsvrcError('E0104', `the argument MODEL is missing: ${model} is a photo`, {
+          hint: `\`ilsvrc localize runs/NAME/model.safetensors ${model}\``,
         });
       }
       for (const path of [options.out, options.panel]) {

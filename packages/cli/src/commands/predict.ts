@@ -7,7 +7,15 @@ import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { Session } from '@ilsvrc/engine';
 import { best, type ClassName, readModel } from '@ilsvrc/evaluator';
 import { asJpeg, type Guessed, squarePixels, writePanel } from '@ilsvrc/report';
-import { besideImage, formatBar, formatImage, formatPercent, type ImageChoice } from '@ilsvrc/terminal';
+import {
+  besideImage,
+  formatBar,
+  formatImage,
+  formatPercent,
+  type ImageChoice,
+  printable,
+  shorten,
+} from '@ilsvrc/terminal';
 import { examples } from '../examples.ts';
 import { imagesOption } from '../images-option.ts';
 import { announce } from '../layout.ts';
@@ -150,10 +158,10 @@ async function show(
 ): Promise<void> {
   output.data(output.bold(file));
   const protocol = output.imageProtocol(images);
-  const beside = output.columns - photoWidth - 4;
+  const beside = output.width - photoWidth - 4;
   const names = Math.max(...classes.map(({ name }) => name.length));
   const isBeside = protocol !== undefined && names + 12 <= beside;
-  const lines = bars(classes, isBeside ? beside : output.columns - 2);
+  const lines = bars(classes, isBeside ? beside : output.width - 2);
   if (protocol === undefined) return output.data(lines.map((line) => `  ${line}`).join('\n'));
   const pixels = await squarePixels(photo, photoSide);
   if (isBeside) return output.raw(besideImage(pixels, lines, protocol, photoWidth));
@@ -166,8 +174,7 @@ function bars(classes: Prediction['classes'], columns: number): string[] {
   const width = Math.min(Math.max(...classes.map(({ name }) => name.length)), Math.max(columns - 9, 8));
   const room = Math.min(Math.max(columns - width - 11, 0), barWidth);
   return classes.map(({ name, probability }) => {
-    const shown = name.length > width ? `${name.slice(0, width - 1)}…` : name;
     const share = formatPercent(probability, 1).padStart(7);
-    return `${shown.padEnd(width)}  ${share}  ${formatBar(probability, room)}`.trimEnd();
+    return `${printable(shorten(name, width)).padEnd(width)}  ${share}  ${formatBar(probability, room)}`.trimEnd();
   });
 }

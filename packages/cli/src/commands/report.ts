@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
+import { writeWhole } from '@ilsvrc/evaluator';
 import { renderPage } from '@ilsvrc/report';
 import { formatBytes } from '@ilsvrc/terminal';
 import { RunDirectory } from '@ilsvrc/trainer';
@@ -14,7 +15,6 @@ import { batchSize, oneOf } from '../parse.ts';
 import { attach } from '../report/attach.ts';
 import { gather } from '../report/gather.ts';
 import { pictureFiles, writePictures } from '../report/pictures.ts';
-import { writeWhole } from '../report/write.ts';
 import type { Verb } from '../verb.ts';
 
 const verb: Verb = (base, { interrupts: { signal } }) =>

@@ -1,9 +1,12 @@
 /** `ilsvrc retrieve`: the nearest training images of photos, and how good such neighbours are. */
+import { join } from 'node:path';
+import { readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { Session, type Store } from '@ilsvrc/engine';
-import { readModel } from '@ilsvrc/evaluator';
+import { differences, readModel } from '@ilsvrc/evaluator';
 import { exactEngine, qdrantEngine, type SearchEngine, usearchEngine } from '@ilsvrc/retrieval';
 import { loadDefaults, requireDataset, requireModels } from '../defaults.ts';
+import { warnOfDifferences } from '../evaluation-report.ts';
 import { examples } from '../examples.ts';
 import { describe, findStore, makeStore, otherSplit, type StoreChoice } from '../feature-store.ts';
 import { announce } from '../layout.ts';
@@ -11,7 +14,7 @@ import { machineOf, withMachine } from '../machine.ts';
 import { Output } from '../output.ts';
 import { batchSize, oneOf, whole } from '../parse.ts';
 import { type Query, queriesOfFiles, queriesOfSplit, queryOfClipboard } from '../queries.ts';
-import { scoreAll } from '../retrieval-score.ts';
+import { scoreAll, scoreFile } from '../retrieval-score.ts';
 import { retrieve } from '../retrieving.ts';
 import type { Verb } from '../verb.ts';
 
@@ -67,9 +70,11 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       const [model = ''] = requireModels(given === undefined ? [] : [given], defaults);
       const data = await requireDataset(options.data, defaults, model);
       refuseMisfits(isIndex, images, options);
-      for (const file of [options.panel, options.npy, options.safetensors])
+      const score = options.out === undefined ? undefined : join(options.out, scoreFile);
+      for (const file of [options.panel, options.npy, options.safetensors, score])
         if (file !== undefined) await output.expectAbsent(file, options.force);
       const choice: StoreChoice = { ...options, model, data };
+      await warnOfPreprocessing(model, data, output);
       const queries = isIndex || options.score ? [] : await chooseQueries(images, data, options);
       const store = isIndex && options.force ? undefined : await findStore(choice);
       if (isIndex && store !== undefined && options.npy === undefined && options.safetensors === undefined) {
@@ -144,6 +149,13 @@ function refuseMisfits(isIndex: boolean, images: string[], options: Options): vo
   ];
   const found = misfits.find(([applies]) => applies);
   if (found !== undefined) throw new IlsvrcError('E0101', found[1], { hint: 'see `ilsvrc retrieve --help`' });
+}
+
+/** A store is made of photos as they were prepared; queries are photos as the model wants them. */
+async function warnOfPreprocessing(model: string, data: string, output: Output): Promise<void> {
+  const [{ preprocessing }, manifest] = [await readModel(model), await readManifest(data)];
+  const found = { path: model, differences: differences(preprocessing, manifest.preprocessing) };
+  warnOfDifferences(found, data, 'other neighbours may be found', output);
 }
 
 async function chooseQueries(

@@ -1,10 +1,11 @@
-/** What a report says in words: what was trained, how it was measured, how to do it again. */
-import { isPreset, type Recipe, type Schedule } from '@ilsvrc/config';
+/** What a report says in words: what was trained, how it was measured. */
+import type { Schedule } from '@ilsvrc/config';
 import type { Manifest } from '@ilsvrc/dataset';
 import { type Net, type Summary, summarize } from '@ilsvrc/engine';
 import { type FactGroup, type Report, towerLayers } from '@ilsvrc/report';
 import { formatCount, formatDuration } from '@ilsvrc/terminal';
 import type { EpochEvent, Settings } from '@ilsvrc/trainer';
+import { commandsOf } from './commands.ts';
 import { pathFromHere } from './paths.ts';
 
 /** What is known of a run before it has begun. */
@@ -131,46 +132,6 @@ function filtersOf({ layers, towers }: Net): Report['filters'] {
   return {
     description: `The ${count} of ${first.name}${rows}. One black and one white for all: strengths compare.`,
   };
-}
-
-function commandsOf({ name, settings, manifest }: Plan): Report['commands'] {
-  const { net, recipe, seed } = settings;
-  const data = pathFromHere(settings.dataset);
-  const model = `runs/${name}/model.safetensors`;
-  const [source] = sourcesOf(manifest);
-  const preset = isPreset(net.name) ? ` --net ${net.name}` : '';
-  return [
-    {
-      what: 'Prepare the photos.',
-      command: `ilsvrc prep ${source ?? 'PHOTOS'} -o ${quoted(data)} --size ${manifest.size}`,
-    },
-    {
-      what: `Train${preset === '' ? ', with the net of ilsvrc.config.ts' : ''}.`,
-      command: `ilsvrc train ${quoted(data)}${preset} ${recipeFlags(recipe)} --seed ${seed} --run ${quoted(name)}`,
-    },
-    { what: 'Evaluate: ten views of each validation image.', command: `ilsvrc eval ${quoted(model)} --top5` },
-    {
-      what: 'This page, and its pictures as files.',
-      command: `ilsvrc report ${quoted(`runs/${name}`)} --pictures pictures`,
-    },
-  ];
-}
-
-function recipeFlags({ batch, epochs, rate }: Recipe): string {
-  return `--epochs ${epochs} --batch ${batch} --lr ${rate}`;
-}
-
-function sourcesOf({ preprocessing }: Manifest): string[] {
-  const { sources } = preprocessing;
-  if (!Array.isArray(sources)) return [];
-  return sources.flatMap(({ path }: { path?: unknown }) =>
-    typeof path === 'string' ? [quoted(pathFromHere(path))] : [],
-  );
-}
-
-/** A word of a shell's command line. */
-function quoted(word: string): string {
-  return /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 function imagesOf({ splits }: Manifest, split: string): number {

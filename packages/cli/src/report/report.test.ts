@@ -45,6 +45,33 @@ test('a plan becomes facts, and commands that a shell takes as they are meant', 
   expect(summary).toContain('12,345 training images');
   expect(layers.map(({ name, other }) => [name, other > 0])).toContainEqual(['conv3', true]);
   expect(filters?.description).toContain('64 kernels of 5 × 5 × 3');
-  expect(commands[1]?.command).toContain(`ilsvrc train 'it'\\''s; rm' --net alexnet-64`);
-  expect(commands[1]?.command).toContain("--seed 3 --run 'my run'");
+  expect(commands[0]?.command).toBe(`ilsvrc prep PHOTOS -o 'it'\\''s; rm' --size 72`);
+  // The net is one of ten classes, the data set has one.
+  expect(commands[1]).toEqual({
+    what: 'Train, with the net of ilsvrc.config.ts.',
+    command: `ilsvrc train 'it'\\''s; rm' --epochs 40 --batch 32 --lr 0.01 --schedule exp --seed 3 --run 'my run'`,
+  });
+});
+
+test('what is not as usual is in the commands, or said to be in the config file', () => {
+  const { net, recipe } = presets['alexnet-64'];
+  const sources = [
+    { path: '/a/one', kind: 'folder' },
+    { path: '/b/two.tar', kind: 'archive' },
+  ];
+  const manifest = {
+    ...{ name: 'pets', size: 72, splits: [], classes: ['cat', 'dog'].map((name) => ({ wnid: name, name })) },
+    preprocessing: { sources, resize: 'warp', exif_rotate: true, quality: 90, seed: 4 },
+  } as unknown as Manifest;
+  const settings = { net: net(2), seed: 0, shuffle: { window: 8 }, dataset: 'pets' } as const;
+  const commandsOf = (momentum: number) =>
+    planned({ name: 'r', settings: { ...settings, recipe: { ...recipe, momentum } }, manifest }, 'cpu')
+      .commands;
+  const [prepare, train] = commandsOf(recipe.momentum);
+  expect(prepare?.command).toBe(
+    'ilsvrc prep one two.tar -o pets --size 72 --resize warp --exif-rotate --quality 90 --seed 4',
+  );
+  expect(train?.what).toBe('Train.');
+  expect(train?.command).toMatch(/^ilsvrc train pets --net alexnet-64 .* --shuffle window:8 --run r$/);
+  expect(commandsOf(0.5)[1]?.what).toBe('Train, with the recipe of ilsvrc.config.ts.');
 });

@@ -2,7 +2,7 @@
 
 export { type Box, bestOverlap, clip, middle, overlap, type Size } from './box.ts';
 export { type BoxClass, type ImageBoxes, namesOf, withoutEnding } from './formats/boxes.ts';
-export { readBoxes, writeBoxes } from './formats/files.ts';
+export { expectForm, readBoxes, writeBoxes } from './formats/files.ts';
 export {
   type BoxGuess,
   type BoxRates,

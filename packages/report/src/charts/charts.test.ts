@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Drawing } from '../drawing.ts';
 import { place, roundTicks } from './axes.ts';
+import { drawBreakdown } from './breakdown.ts';
 import { drawConfusion, worstClasses } from './confusion.ts';
 import { drawCurves, type Epoch, rateDrops } from './curves.ts';
 import { drawReliability } from './reliability.ts';
@@ -107,4 +108,36 @@ test('what crosses is what a layer reads of the other tower; a joined layer read
   const alone = drawTraffic(single, towerLayers(single, summary));
   expect(alone.description).toContain('nothing crosses');
   expect(labels(alone)).not.toContain('crosses');
+});
+
+test('bars of a step are as long as their parts take, of the limit that holds them', () => {
+  const part = { layer: 'conv1', kind: 'conv', pass: 'forward', seconds: 0.04, flops: 2e9, bytes: 1e6 };
+  const step = {
+    ...{ name: 'step/small/batch2', batch: 2, seconds: 0.1, rest: 0.01, fma_peak: 100, memory: 10 },
+    parts: [
+      part,
+      { ...part, kind: 'norm+pool', seconds: 0.01, flops: 0, bytes: 5e7 },
+      { ...part, pass: 'weight-gradient', seconds: 0.04 },
+    ],
+  };
+  const drawing = drawBreakdown(step);
+  const bars = rectangles(drawing).filter(({ tip }) => tip !== undefined);
+  expect(bars.map(({ tip }) => tip)).toEqual([
+    'conv1 forward: 40.0 ms',
+    'conv1 weight-gradient: 40.0 ms',
+    'conv1 norm+pool forward: 10.0 ms',
+    'rest: 10.0 ms',
+  ]);
+  const widths = bars.map(({ width }) => width);
+  expect((widths[0] ?? 0) / (widths[2] ?? 1)).toBeCloseTo(4);
+  expect(bars[1]?.x).toBeCloseTo((bars[0]?.x ?? 0) + (widths[0] ?? 0));
+  // 4 GFLOP in 80 ms are 50 GFLOP/s, 50 MB in 10 ms are 5 GB/s.
+  expect(labels(drawing)).toEqual(
+    expect.arrayContaining(['80.0 %, 50 % of FMA peak', '10.0 %, 50 % of memory', '10.0 %']),
+  );
+  expect(drawing.description).toContain('100 ms, 20.0 images/s');
+  const tiny = (layer: string) => ({ ...part, layer, kind: 'dropout', seconds: 0.0001 });
+  const folded = drawBreakdown({ ...step, parts: [...step.parts, tiny('fc6'), tiny('fc7')] });
+  expect(labels(folded)).toEqual(expect.arrayContaining(['2 shorter ones', '0.2 %']));
+  expect(labels(folded)).not.toContain('fc6 dropout');
 });

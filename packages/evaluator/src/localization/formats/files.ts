@@ -2,10 +2,11 @@
  * Boxes on the disk. What a path is called says in which form: `.json` COCO's, `.csv` Kaggle's, `.txt` the development kit's; a
  * folder holds a PASCAL VOC file an image.
  */
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, extname, join, relative } from 'node:path';
-import { IlsvrcError, writeFailed } from '@ilsvrc/diagnostics';
+import { readFile, stat } from 'node:fs/promises';
+import { extname, join, relative } from 'node:path';
+import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { readVoc } from '@ilsvrc/engine';
+import { writeWhole } from '../../write.ts';
 import type { BoxGuess } from '../score.ts';
 import { type BoxClass, type ImageBoxes, malformed, withoutEnding } from './boxes.ts';
 import { fromCoco, toCoco } from './coco.ts';
@@ -20,6 +21,16 @@ const mostBytes = 256 * 2 ** 20;
 type Form = 'coco' | 'kaggle' | 'devkit';
 
 const forms: Record<string, Form> = { '.json': 'coco', '.csv': 'kaggle', '.txt': 'devkit' };
+
+/** Fails with E0103 where the form that the path asks for parts words by blanks and a class has one in its name. */
+export function expectForm(path: string, classes: readonly BoxClass[]): void {
+  const wide = classes.find(({ wnid }) => /\s/.test(wnid));
+  if (wide === undefined || forms[extname(path).toLowerCase()] !== 'kaggle') return;
+  throw new IlsvrcError('E0103', `--out ${path} cannot hold the class ${JSON.stringify(wide.wnid)}`, {
+    info: "Kaggle's form parts words by blanks",
+    hint: 'write COCO (.json) or PASCAL VOC (a folder)',
+  });
+}
 
 /** Writes boxes in the form that the path asks for: a file whole or not at all, or a folder of such files. */
 export async function writeBoxes(
@@ -72,7 +83,9 @@ async function readAll(
   });
   if (about.isDirectory()) return readFolder(path, names);
   const form = forms[extname(path).toLowerCase()];
-  if (form === undefined) throw malformed(path, 'a folder of .xml files, a .json, a .csv or a .txt is read');
+  // A pipe or a device may never end.
+  if (form === undefined || !about.isFile())
+    throw malformed(path, 'a folder of .xml files, a .json, a .csv or a .txt is read');
   const text = await readText(path);
   switch (form) {
     case 'coco':
@@ -125,16 +138,4 @@ function inside(folder: string, name: string): string {
   const way = relative(folder, path);
   if (way !== '' && !way.startsWith('..') && !name.includes('\0')) return path;
   throw malformed(folder, `the image ${JSON.stringify(name)} leads out of it`);
-}
-
-async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.ilsvrc-tmp`;
-  try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(temporary, text, { flush: true });
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    throw writeFailed(path, cause);
-  }
 }

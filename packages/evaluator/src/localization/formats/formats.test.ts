@@ -1,12 +1,20 @@
 /** Boxes go out and come back in every form; what is malformed is named. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { type ImageBoxes, namesOf } from './boxes.ts';
 import { fromCoco } from './coco.ts';
 import { fromDevkit } from './devkit.ts';
-import { readBoxes, writeBoxes } from './files.ts';
+import { expectForm, readBoxes, writeBoxes } from './files.ts';
 import { fromKaggle } from './kaggle.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ilsvrc-boxes-'));
@@ -42,8 +50,8 @@ const imagesOf = ([first, second]: readonly { wnid: string }[]): ImageBoxes[] =>
 
 test.each(['boxes.json', 'boxes.csv', 'boxes.txt', 'boxes-voc'])('%s: out and in again', async (name) => {
   const path = join(folder, name);
-  // Two forms part classes by blanks.
-  const known = /csv|txt/.test(name) ? spaceless : classes;
+  // Kaggle's form parts words by blanks.
+  const known = name.endsWith('.csv') ? spaceless : classes;
   const images = imagesOf(known);
   await writeBoxes(path, images, known);
   const names = images.map((image) => image.name);
@@ -174,4 +182,16 @@ test('XML bombs, other forms and names that lead out of the folder are refused',
   await expect(readBoxes(join(folder, 'a.yaml'), ['a'], [])).rejects.toMatchObject({ code: 'E0221' });
   const outside = imagesOf(classes).map((image) => ({ ...image, name: `../${image.name}` }));
   await expect(writeBoxes(join(folder, 'out'), outside, classes)).rejects.toMatchObject({ code: 'E0221' });
+});
+
+test('a class with a blank is refused where it would become two words', () => {
+  expect(() => expectForm('a.CSV', classes)).toThrow(expect.objectContaining({ code: 'E0103' }));
+  expectForm('a.csv', spaceless);
+  for (const path of ['a.json', 'a.txt', 'a']) expectForm(path, classes);
+});
+
+test('a device is no file of boxes, whatever it is called', async () => {
+  const device = join(folder, 'device.csv');
+  symlinkSync('/dev/null', device);
+  await expect(readBoxes(device, ['a'], [])).rejects.toMatchObject({ code: 'E0221' });
 });

@@ -1,16 +1,15 @@
 /** Kaggle's CSV: `ImageId,PredictionString`, then a row an image, `wnid x1 y1 x2 y2` repeated, the likeliest first. */
+import { csvLine, formula } from '../../csv.ts';
 import type { BoxGuess } from '../score.ts';
 import { at, BadBox, type ImageBoxes, malformed, rounded, shown, toBox } from './boxes.ts';
 
 const header = 'ImageId,PredictionString';
-/** A cell that begins with one of these is a formula to a spreadsheet. */
-const formula = /^[=+\-@\t\r]/;
 
 /** The text of images. */
 export function toKaggle(images: readonly ImageBoxes[]): string {
   const row = ({ name, guesses }: ImageBoxes) => {
     const objects = guesses.map((guess) => [guess.class, ...guess.box.map(rounded)].join(' '));
-    return `${cell(name)},${cell(objects.join(' '))}`;
+    return csvLine([name, objects.join(' ')]);
   };
   return `${[header, ...images.map(row)].join('\n')}\n`;
 }
@@ -41,12 +40,7 @@ function guessesOf(text: string): BoxGuess[] {
   return guesses;
 }
 
-function cell(text: string): string {
-  const harmless = formula.test(text) ? `'${text}` : text;
-  return /[",\n\r]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
-}
-
-/** The two cells of a row, with what {@link cell} adds taken off. */
+/** The two cells of a row, with what {@link csvLine} adds taken off. */
 function cells(line: string): [name: string, objects: string] {
   const match = /^(?:"((?:[^"]|"")*)"|([^",]*)),(?:"((?:[^"]|"")*)"|([^",]*))$/.exec(line);
   if (match === null) throw new BadBox(`${shown(line)} is not two cells with a comma between`);

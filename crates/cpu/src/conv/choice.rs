@@ -1,0 +1,50 @@
+//! Which way a convolution is computed.
+
+use super::Shape;
+
+/// How convolutions are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Convolution {
+    /// The faster way for the shape and the batch.
+    Automatic,
+    /// Every product of a weight and an input.
+    Direct,
+    /// Transformed products wherever there are transforms: kernels of 3 x 3 and 5 x 5, of step 1. For tests.
+    Winograd,
+}
+
+/// Maps that a kernel reads and writes, at least, for the transforms to be worth it.
+const LEAST_MAPS: usize = 16;
+
+/// Tiles of a batch, at least, for transforming the weights to be worth it.
+const LEAST_TILES: usize = 64;
+
+/// Kernels that have transforms.
+#[derive(Clone, Copy)]
+pub(super) enum Transformed {
+    /// 3 x 3, in tiles of 4 x 4 outputs.
+    Three,
+    /// 5 x 5, in tiles of 2 x 2 outputs.
+    Five,
+}
+
+impl Convolution {
+    /// The transforms to use for a convolution, if any; `side` is that of the maps that are cut into tiles. Does not
+    /// look at threads, so that their number changes no result.
+    pub(super) fn transformed(self, shape: &Shape, side: usize, batch: usize) -> Option<Transformed> {
+        let (transformed, tile) = match shape.window.size {
+            3 => (Transformed::Three, 4),
+            5 => (Transformed::Five, 2),
+            _ => return None,
+        };
+        let worth = match self {
+            Self::Automatic => {
+                shape.in_maps.min(shape.out_maps) >= LEAST_MAPS
+                    && batch * side.div_ceil(tile).pow(2) >= LEAST_TILES
+            }
+            Self::Direct => false,
+            Self::Winograd => true,
+        };
+        (worth && shape.window.stride == 1).then_some(transformed)
+    }
+}

@@ -1,0 +1,232 @@
+//! The gradient of the weights: a convolution of the input with the output's gradient, whose tiles are the kernels.
+
+use super::transform::{Input, Kernel, Output, Transform};
+use super::vectors::{EachSpan, Maps, Span};
+use super::{POINTS, PRODUCTS, SKEW, TileOf, Tiling};
+use crate::arena::Shared;
+use crate::backend::Machine;
+use crate::conv::{Padded, Shape, sum_rows};
+use crate::gemm::{Finish, Left, Panels, STORE, Tile, Vector, VectorWork, run_on_vectors};
+use ilsvrc_diagnostics::Result;
+use rayon::prelude::*;
+use std::marker::PhantomData;
+
+/// Transformed inputs and gradients of the rows of tiles that are worked on together.
+const GROUP_ELEMENTS: usize = 4 * 1024 * 1024;
+
+/// As [`crate::conv::weight_gradient`], for steps of 1, kernels of `R x R` and tiles of `N x N` gradients, `N + R = 7`.
+///
+/// Tasks own rows of each product's sums and add groups of tiles in order; the groups depend on shapes alone.
+pub(in crate::conv) fn weight_gradient<const N: usize, const R: usize>(
+    machine: &mut Machine,
+    shape: &Shape,
+    batch: usize,
+    input: &[f32],
+    output_gradient: &[f32],
+    weights_gradient: &mut [f32],
+    bias_gradient: &mut [f32],
+) -> Result<()> {
+    let Shape { window, in_maps, out_maps } = *shape;
+    let (kernel, set) = (machine.kernel, machine.set);
+    let padded = |side, maps, pad: usize| Padded { side, maps, pad: pad as isize, dilation: 1, width: 0 };
+    let inputs = Tiling::new(padded(window.input, in_maps, window.pad), window.output, N);
+    let outputs = Tiling::new(padded(window.output, out_maps, 0), window.output, N);
+    let across = inputs.across;
+    let (in_panels, out_panels) = (kernel.panels(in_maps), kernel.panels(out_maps));
+
+    let bands = batch * across;
+    let group = GROUP_ELEMENTS / (PRODUCTS * across * (in_panels.packed(1) + out_panels.packed(1)));
+    let groups = bands.div_ceil(group.clamp(1, bands));
+    let group = bands.div_ceil(groups);
+    let strides = [in_panels.packed(group * across), out_panels.packed(group * across), in_maps * out_maps]
+        .map(|elements| elements + SKEW);
+    let sizes = strides.map(|stride| PRODUCTS * stride);
+    let zeros = in_maps.max(out_maps);
+    let (memory, _) = machine.scratch.get(sizes.iter().sum::<usize>() + group * out_maps + zeros, 0)?;
+    let (left, memory) = memory.split_at_mut(sizes[0]);
+    let (right, memory) = memory.split_at_mut(sizes[1]);
+    let (sums, memory) = memory.split_at_mut(sizes[2]);
+    let (bias_sums, zeros) = memory.split_at_mut(group * out_maps);
+    zeros.fill(0.0);
+    bias_gradient.fill(0.0);
+
+    for number in 0..groups {
+        let bands = bands * number / groups..bands * (number + 1) / groups;
+        let count = bands.len() * across;
+        machine.pool.install(|| {
+            let (packed_left, packed_right) = (Shared::new(left), Shared::new(right));
+            let tasks = bias_sums.par_chunks_exact_mut(out_maps).zip(bands.clone());
+            tasks.enumerate().for_each(|(i, (bias_sums, band))| {
+                let tiles = Tiles {
+                    first: band * across,
+                    count: across,
+                    rows: count,
+                    row: i * across,
+                    zeros: &*zeros,
+                };
+                let transformed = Transformed { panels: in_panels, stride: strides[0], packed: packed_left };
+                run_on_vectors(
+                    set,
+                    Pack::<Input, POINTS> {
+                        transform: PhantomData,
+                        tiling: &inputs,
+                        from: input,
+                        tiles,
+                        to: transformed,
+                    },
+                );
+                let transformed =
+                    Transformed { panels: out_panels, stride: strides[1], packed: packed_right };
+                run_on_vectors(
+                    set,
+                    Pack::<Kernel, N> {
+                        transform: PhantomData,
+                        tiling: &outputs,
+                        from: output_gradient,
+                        tiles,
+                        to: transformed,
+                    },
+                );
+                let rows = band % across * N..window.output.min((band % across + 1) * N);
+                let rows =
+                    (band / across * window.output + rows.start)..(band / across * window.output + rows.end);
+                let row = window.output * out_maps;
+                sum_rows(&output_gradient[rows.start * row..rows.end * row], bias_sums);
+            });
+            for sums in bias_sums.chunks_exact(out_maps).take(bands.len()) {
+                bias_gradient.iter_mut().zip(sums).for_each(|(b, s)| *b += s);
+            }
+            let (left, right, sums) = (&*left, &*right, Shared::new(sums));
+            let parts = in_panels.iter().count();
+            (0..PRODUCTS * parts).into_par_iter().for_each(|task| {
+                let (product, part) = (task / parts, task % parts);
+                let Some(rows) = in_panels.iter().nth(part) else { return };
+                let a = &left[product * strides[0] + count * rows.first..][..count * rows.width];
+                for panel in out_panels.iter() {
+                    for tile in kernel.tiles(rows.columns, &panel) {
+                        let tile = Tile {
+                            a: &a[tile.start..],
+                            left: Left::Columns { count: tile.len(), step: rows.width },
+                            segments: &[0],
+                            inner: count,
+                            b: &right[product * strides[1] + count * panel.first..][..count * panel.width],
+                            panel,
+                            c: sums.at(product * strides[2]
+                                + (rows.first + tile.start) * out_maps
+                                + panel.first),
+                            c_stride: out_maps,
+                            finish: Finish { accumulate: number > 0, ..STORE },
+                        };
+                        // SAFETY: these rows of this product's sums are this task's alone.
+                        unsafe { kernel.run(&tile) };
+                    }
+                }
+            });
+        });
+    }
+    let (sums, result) = (&*sums, Shared::new(weights_gradient));
+    machine.pool.install(|| {
+        (0..in_maps).into_par_iter().for_each(|row| {
+            run_on_vectors(set, Gradients::<R> { sums, stride: strides[2], row, in_maps, out_maps, result });
+        });
+    });
+    Ok(())
+}
+
+/// Consecutive tiles, and the rows of packed matrices that they become.
+#[derive(Clone, Copy)]
+struct Tiles<'a> {
+    first: usize,
+    count: usize,
+    /// Rows of the matrices.
+    rows: usize,
+    /// The first tile's.
+    row: usize,
+    /// A position outside the maps.
+    zeros: &'a [f32],
+}
+
+/// Packed matrices, one for each product.
+struct Transformed<'a> {
+    panels: Panels,
+    /// Elements between them.
+    stride: usize,
+    packed: Shared<'a>,
+}
+
+/// Transforms tiles of `S x S` positions into rows of packed matrices.
+struct Pack<'a, T, const S: usize> {
+    transform: PhantomData<T>,
+    tiling: &'a Tiling,
+    from: &'a [f32],
+    tiles: Tiles<'a>,
+    to: Transformed<'a>,
+}
+
+impl<T: Transform<S, POINTS>, const S: usize> VectorWork for Pack<'_, T, S> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Tiles { first, count, rows, row, zeros } = self.tiles;
+        for tile in 0..count {
+            let positions = self.tiling.positions::<S>(first + tile, self.from, zeros);
+            for panel in self.to.panels.iter() {
+                let start = rows * panel.first + (row + tile) * panel.width;
+                let maps = panel.first..panel.first + panel.columns;
+                // SAFETY: the caller's promise; this row of each matrix is this call's alone.
+                unsafe {
+                    let out = self.to.packed;
+                    for product in 0..PRODUCTS {
+                        let start = product * self.to.stride + start;
+                        out.slice(start + panel.columns..start + panel.width).fill(0.0);
+                    }
+                    let mut tile = TileOf::<T, S> {
+                        transform: PhantomData,
+                        positions,
+                        maps,
+                        stride: self.to.stride,
+                        start,
+                        out,
+                    };
+                    tile.spans::<V>(panel.columns);
+                }
+            }
+        }
+    }
+}
+
+/// Transforms the sums of one input map into its rows of the weights' gradient.
+struct Gradients<'a, const R: usize> {
+    sums: &'a [f32],
+    /// Elements between the sums of products.
+    stride: usize,
+    row: usize,
+    in_maps: usize,
+    out_maps: usize,
+    result: Shared<'a>,
+}
+
+impl<const R: usize> VectorWork for Gradients<'_, R> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(mut self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.spans::<V>(self.out_maps) };
+    }
+}
+
+impl<const R: usize> EachSpan for Gradients<'_, R> {
+    #[inline(always)]
+    unsafe fn span<V: Vector, const WHOLE: bool>(&mut self, span: Span<WHOLE>) {
+        // SAFETY: the caller's promise; the rows of this input map are this task's alone.
+        unsafe {
+            let mut values = [[Maps(V::splat(0.0)); POINTS]; POINTS];
+            for (i, value) in values.as_flattened_mut().iter_mut().enumerate() {
+                *value = span.load(&self.sums[i * self.stride + self.row * self.out_maps..][..self.out_maps]);
+            }
+            let gradients: [[_; R]; R] = Output::square(&values);
+            for (i, value) in gradients.as_flattened().iter().enumerate() {
+                let at = (i * self.in_maps + self.row) * self.out_maps;
+                span.store(*value, self.result.slice(at..at + self.out_maps));
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! How far convolutions are from f64, computed directly and by transforms. Both ways make sums of thousands of rounded
+//! products; the transforms round a few times more, before and after. docs/cpu.md states the bounds that are held here.
+
+use ilsvrc_cpu::{Convolution, CpuBackend, InstructionSet};
+use ilsvrc_network::{
+    Activation, Backend, Buffer, BufferId, Learning, Mode, Net, Op, ParamId, Parameter, Pass, Plan, Slot,
+    TowerPlan, Window,
+};
+use ilsvrc_random::{Purpose, Stream};
+use ilsvrc_reference::ReferenceBackend;
+
+const INPUT: BufferId = BufferId(0);
+const OUTPUT: BufferId = BufferId(1);
+const GRADIENT: BufferId = BufferId(2);
+const WEIGHTS: ParamId = ParamId(0);
+const BIAS: ParamId = ParamId(1);
+
+/// (side, size, pad, input maps, output maps, images): the paper's second and third layers, with fewer maps where a
+/// sum does not run over them.
+const LAYERS: [[usize; 6]; 2] = [[27, 5, 2, 48, 32, 2], [13, 3, 1, 256, 32, 4]];
+
+/// The most that errors of the transforms may be, as multiples of those of a direct convolution: root mean squares, and
+/// largest ones, of forward pass, input gradient and weight gradient.
+const RMS: f64 = 4.0;
+const LARGEST: f64 = 6.0;
+
+/// What a layer computes: its output, the gradient of its input and of its weights.
+fn results<B: Backend>(
+    backend: &B,
+    [side, size, pad, in_maps, out_maps, batch]: [usize; 6],
+) -> [Vec<f32>; 3] {
+    let window = Window { input: side, output: side, size, stride: 1, pad };
+    let buffers = [in_maps, out_maps, in_maps].map(|maps| side * side * maps);
+    let weights = size * size * in_maps * out_maps;
+    let plan = plan(batch, &buffers, &[weights, out_maps]);
+    let mut tower = backend.allocate(&plan, 0, 0).unwrap();
+
+    // Maps after a ReLU, weights that keep the variance (He et al. 2015), gradients of all sizes.
+    let input = normal(0, buffers[0] * batch, 1.0).into_iter().map(|x| x.max(0.0)).collect::<Vec<_>>();
+    let deviation = (2.0 / (size * size * in_maps) as f32).sqrt();
+    backend.write_buffer(&mut tower, INPUT, &input).unwrap();
+    backend.write_parameter(&mut tower, WEIGHTS, Slot::Value, &normal(1, weights, deviation)).unwrap();
+    backend.write_parameter(&mut tower, BIAS, Slot::Value, &vec![0.0; out_maps]).unwrap();
+
+    let pass = Pass { batch, mode: Mode::Train { seed: 1, step: 0 } };
+    let run = |op: Op, tower: &mut B::Tower| backend.run(tower, &[op], &pass).unwrap();
+    let (weights_id, bias, activation) = (WEIGHTS, BIAS, Activation::None);
+    let mut output = vec![0.0; buffers[1] * batch];
+    let mut input_gradient = vec![0.0; buffers[2] * batch];
+    let mut weights_gradient = vec![0.0; weights];
+    run(
+        Op::Conv {
+            window,
+            in_maps,
+            out_maps,
+            input: INPUT,
+            weights: weights_id,
+            bias,
+            output: OUTPUT,
+            activation,
+        },
+        &mut tower,
+    );
+    backend.read_buffer(&tower, OUTPUT, &mut output).unwrap();
+    backend.write_buffer(&mut tower, OUTPUT, &normal(2, buffers[1] * batch, 0.01)).unwrap();
+    run(
+        Op::ConvInputGradient {
+            window,
+            in_maps,
+            out_maps,
+            output_gradient: OUTPUT,
+            weights: weights_id,
+            input_gradient: GRADIENT,
+        },
+        &mut tower,
+    );
+    backend.read_buffer(&tower, GRADIENT, &mut input_gradient).unwrap();
+    run(
+        Op::ConvWeightGradient {
+            window,
+            in_maps,
+            out_maps,
+            input: INPUT,
+            output_gradient: OUTPUT,
+            weights: weights_id,
+            bias,
+        },
+        &mut tower,
+    );
+    backend.read_parameter(&tower, WEIGHTS, Slot::Gradient, &mut weights_gradient).unwrap();
+    [output, input_gradient, weights_gradient]
+}
+
+/// Root mean square and largest error, over the root mean square of what is right.
+fn errors(result: &[f32], right: &[f32]) -> [f64; 2] {
+    let rms = |values: &mut dyn Iterator<Item = f64>| {
+        (values.map(|x| x * x).sum::<f64>() / right.len() as f64).sqrt()
+    };
+    let off = || result.iter().zip(right).map(|(r, e)| f64::from(r - e));
+    let scale = rms(&mut right.iter().map(|x| f64::from(*x)));
+    [rms(&mut off()) / scale, off().fold(0.0, |m, x| x.abs().max(m)) / scale]
+}
+
+#[test]
+fn errors_are_a_small_multiple_of_those_of_direct_convolutions() {
+    for layer in LAYERS {
+        let right = results(&ReferenceBackend, layer);
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.available()) {
+            let with = |way| {
+                let backend = CpuBackend::with_instruction_set(&[2], set).unwrap().convolving(way);
+                results(&backend, layer)
+            };
+            let (direct, transformed) = (with(Convolution::Direct), with(Convolution::Winograd));
+            assert!(direct[0] != transformed[0], "the transforms were not used");
+            for (i, what) in ["output", "input gradient", "weight gradient"].into_iter().enumerate() {
+                let [direct, transformed] = [&direct, &transformed].map(|r| errors(&r[i], &right[i]));
+                println!(
+                    "{:9} {}x{} {what:15} rms {:.1e}, direct {:.1e}; largest {:.1e}, direct {:.1e}",
+                    set.name(),
+                    layer[1],
+                    layer[1],
+                    transformed[0],
+                    direct[0],
+                    transformed[1],
+                    direct[1]
+                );
+                assert!(
+                    transformed[0] <= RMS * direct[0] && transformed[1] <= LARGEST * direct[1],
+                    "{what}, {layer:?}"
+                );
+            }
+        }
+    }
+}
+
+/// Numbers of a normal distribution.
+fn normal(index: u32, length: usize, deviation: f32) -> Vec<f32> {
+    let stream = Stream::new(7, Purpose::Weights, 0, index);
+    let mut numbers: Vec<f32> =
+        (0..length.div_ceil(2) as u32).flat_map(|pair| stream.normal_pair(pair)).collect();
+    numbers.truncate(length);
+    numbers.iter_mut().for_each(|x| *x *= deviation);
+    numbers
+}
+
+/// One tower with these buffers side by side and these parameters.
+fn plan(batch: usize, buffers: &[usize], parameters: &[usize]) -> Plan {
+    let mut arena = 0;
+    let buffers = buffers.iter().map(|elements| {
+        let offset = arena;
+        arena += elements * batch;
+        Buffer { elements: *elements, offset, name: "buffer".into() }
+    });
+    let buffers = buffers.collect();
+    let learning = Learning { weight_std: 0.0, bias: 0.0, weight_rate: 1.0, bias_rate: 1.0, decay: None };
+    let parameters = parameters.iter().enumerate().map(|(i, length)| Parameter {
+        name: "parameter".into(),
+        layer: 0,
+        shape: vec![*length],
+        bias: i == 1,
+        learning,
+    });
+    let parameters = parameters.collect();
+    let tower =
+        TowerPlan { buffers, parameters, arena, input: INPUT, probabilities: None, outputs: Vec::new() };
+    let net = Net { name: "layer".into(), image: 1, crop: 1, towers: 1, layers: Vec::new() };
+    Plan { net, batch, classes: 1, towers: vec![tower], forward: Vec::new(), backward: Vec::new() }
+}

@@ -1,0 +1,146 @@
+/** Benchmarks of whole processes: how soon the program answers, and the memory that training takes. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { presets } from '@ilsvrc/config';
+import { IlsvrcError } from '@ilsvrc/diagnostics';
+import { estimate, generatePhotos, type Measurement } from '@ilsvrc/engine';
+import { median } from './entry.ts';
+
+/** What these benchmarks are about. */
+export const processBenches = {
+  startup: '`ilsvrc --help` as a process of its own',
+  memory: 'the peak memory of training',
+} as const;
+
+/** How they run. */
+export interface ProcessRun {
+  quick: boolean;
+  /** Whether a case is to be measured. */
+  wants(name: string): boolean;
+  signal: AbortSignal;
+  onProgress(state: { step: string; done: number; total: number }): void;
+}
+
+const program = fileURLToPath(new URL('../../bin/ilsvrc.mjs', import.meta.url));
+
+/** Milliseconds from the start to the end of `ilsvrc --help`, in turns with a Node that does nothing. */
+export async function startup({ quick, wants, signal, onProgress }: ProcessRun): Promise<Measurement[]> {
+  const name = 'startup/ilsvrc/help';
+  if (!wants(name)) return [];
+  const rounds = quick ? 9 : 25;
+  const [bare, help]: [number[], number[]] = [[], []];
+  // One more, which is not counted: it brings the files into memory.
+  for (let round = 0; round <= rounds; round += 1) {
+    onProgress({ step: `startup: ${name}`, done: round, total: rounds + 1 });
+    for (const [samples, args] of [
+      [bare, ['-e', '0']],
+      [help, [program, '--help']],
+    ] as const) {
+      const begin = performance.now();
+      await ended(spawn(process.execPath, args, { stdio: 'ignore', signal }), signal);
+      if (round > 0) samples.push(performance.now() - begin);
+    }
+  }
+  const half = Math.ceil(rounds / 2);
+  const starts = (samples: number[]) => 1000 / median(samples);
+  return [
+    {
+      name,
+      unit: 'ms',
+      better: 'less',
+      samples: help,
+      limit: { name: 'node -e 0', value: median(bare) },
+      yardstick: {
+        name: 'node -e 0',
+        unit: 'starts/s',
+        before: starts(bare.slice(0, half)),
+        after: starts(bare.slice(half)),
+      },
+    },
+  ];
+}
+
+/** Photos that the memory is measured with: two batches and a part of one, and a tenth for validation. */
+const photos = 300;
+/**
+ * Writes the most memory that its process had, in kB, to the pipe 3. On Linux a process inherits the peak that `getrusage` tells from the
+ * one that started it, which may be larger; `VmHWM` is its own.
+ */
+const tellMemory = `
+  import { readFileSync, writeSync } from 'node:fs';
+  const status = () => (process.platform === 'linux' ? readFileSync('/proc/self/status', 'utf8') : '');
+  process.on('exit', () => {
+    writeSync(3, /VmHWM:\\s+(\\d+)/.exec(status())?.[1] ?? String(process.resourceUsage().maxRSS));
+  });`;
+
+/** The most memory, in MB, that `ilsvrc train` of the paper's net has had at the end of a short run. */
+export async function memory({ quick, wants, signal, onProgress }: ProcessRun): Promise<Measurement[]> {
+  const { net, recipe } = presets.alexnet;
+  const name = `memory/alexnet/batch${recipe.batch}`;
+  if (!wants(name)) return [];
+  const rounds = quick ? 1 : 3;
+  const folder = await mkdtemp(join(tmpdir(), 'ilsvrc-bench-'));
+  const training = 'train data --net alexnet --devices cpu --epochs 1 --run short'.split(' ');
+  const samples: number[] = [];
+  try {
+    const step = (done: number) => onProgress({ step: `memory: ${name}`, done, total: rounds + 1 });
+    step(0);
+    await generatePhotos(
+      { out: join(folder, 'photos'), images: photos, seed: 0, workers: availableParallelism() },
+      { signal },
+    );
+    await ilsvrc(['prep', 'photos', '-o', 'data'], folder, signal);
+    for (let round = 0; round < rounds; round += 1) {
+      step(round + 1);
+      samples.push(((await ilsvrc(training, folder, signal)) * 1024) / 1e6);
+      await rm(join(folder, 'runs'), { recursive: true });
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  const { places } = estimate({
+    ...{ net: net(10), batch: recipe.batch, use: 'training' },
+    ...{ places: ['cpu'], precision: 'f32' },
+  });
+  const megabytes = (key: 'parameters_bytes' | 'activations_bytes') =>
+    places.reduce((sum, place) => sum + place[key], 0) / 1e6;
+  const [parameters, activations] = [megabytes('parameters_bytes'), megabytes('activations_bytes')];
+  const limit = {
+    name: `weights, velocities, gradients ${parameters.toFixed(0)} + activations ${activations.toFixed(0)}`,
+    value: parameters + activations,
+  };
+  return [{ name, unit: 'MB', better: 'less', samples, limit, yardstick: null }];
+}
+
+/** Runs the program; the most memory that it had, in kB. */
+async function ilsvrc(args: string[], cwd: string, signal: AbortSignal): Promise<number> {
+  const hook = `data:text/javascript,${encodeURIComponent(tellMemory)}`;
+  // Defaults of this user's environment are not what is measured.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('ILSVRC_')));
+  const child = spawn(process.execPath, ['--import', hook, program, ...args, '--no-input', '--quiet'], {
+    ...{ cwd, env, signal, stdio: ['ignore', 'ignore', 'pipe', 'pipe'] },
+  });
+  const [errors, memory] = [child.stdio[2], child.stdio[3]].map((pipe) => text(pipe as Readable));
+  await ended(child, signal, errors);
+  return Number(await memory);
+}
+
+/** Waits for a process. Fails with the reason of an aborted signal, or with what the process `said`. */
+async function ended(child: ChildProcess, signal: AbortSignal, said?: Promise<string>): Promise<void> {
+  const status = await new Promise<number | null>((resolve, reject) => {
+    child.on('close', resolve);
+    // One that is told to stop still has to end.
+    child.on('error', (error) => signal.aborted || reject(error));
+  });
+  signal.throwIfAborted();
+  if (status !== 0) {
+    throw new IlsvrcError('E0901', `\`${child.spawnargs.slice(1).join(' ')}\` ended with ${status}`, {
+      info: await said,
+    });
+  }
+}
