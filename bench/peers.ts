@@ -1,5 +1,5 @@
 /**
- * Runs everything that is measured beside peers, one after the other, and writes the table: an hour or so.
+ * Runs everything that is timed beside peers and limits, one after the other, and writes the table: an hour or so.
  *
  *     npm run build && node bench/peers.ts [--data DATASET]
  *
@@ -28,6 +28,7 @@ const commands = [
   { args: ['step.ts'], python: true },
   { args: ['step.ts', '--preset', 'cifar-80sec'], python: true },
   { args: ['forward.ts'], python: true },
+  { args: ['limits.ts'], python: false },
   { args: ['tfjs.ts'], python: false },
   { args: ['prep.ts', '--photos', '1000'], python: true },
   { args: ['search.ts'], python: true },
