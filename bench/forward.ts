@@ -25,6 +25,7 @@ import {
   resultsFolder,
   root,
   run,
+  runIlsvrc,
   type Skipped,
   startPeer,
   table,
@@ -75,6 +76,17 @@ async function startOnnx(directory: string): Promise<Peer> {
   return peer;
 }
 
+/** Milliseconds that reading the net's weights once takes all threads: the limit of one image. */
+function readingWeights(): number {
+  const name = 'latency/alexnet/batch1';
+  const { benches }: { benches: { name: string; limit: { value: number } | null }[] } = JSON.parse(
+    runIlsvrc(['bench', 'latency', '--filter', name, '--json']),
+  );
+  const limit = benches.find((bench) => bench.name === name)?.limit;
+  if (!limit) throw new Error(`ilsvrc bench has no limit of ${name}`);
+  return limit.value;
+}
+
 /** Everybody at one batch size. */
 async function compare(batch: number, repeats: number, file: string, torch?: Peer, onnx?: Peer) {
   const step = buildStep();
@@ -117,9 +129,10 @@ async function compare(batch: number, repeats: number, file: string, torch?: Pee
   const [round] = rounds;
   if (!first || !round) throw new Error('--rounds must be at least 1');
   const peak = medianPeak(rounds.map(({ peak_gflops }) => peak_gflops));
-  if (batch > 1) {
-    first.of_limit = { name: 'FMA peak', share: (round.gflop_per_image * first.median) / peak };
-  }
+  first.of_limit =
+    batch > 1
+      ? { name: 'FMA peak', share: (round.gflop_per_image * first.median) / peak }
+      : { name: 'reading the weights', share: readingWeights() / first.median };
   return rows;
 }
 

@@ -86,4 +86,10 @@ test('a bar that is not met stands out', () => {
   expect(lines[2]).toBe('| w | p | 5 | 1,235 images/s | 1.00 - 2.00 |  | 1.19x | 1.2x | **no** |');
   expect(lines[3]).toBe('|  | p | 5 | 1,235 images/s | 1.00 - 2.00 |  | 1.20x | 1.2x | yes |');
   expect(lines[4]).toContain('| 81 % of FMA peak |');
+  const held = table([
+    { ...row, of_limit: { name: 'FMA peak', share: 0.79 }, held: { share: 0.8 } },
+    { ...row, unit: 'ms', median: 149, held: { most: 150 } },
+  ]).split('\n');
+  expect(held[2]).toContain('| 79 % of FMA peak |  | 80 % | **no** |');
+  expect(held[3]).toContain('| 149 ms | 1.00 - 2.00 |  |  | at most 150 ms | yes |');
 });

@@ -104,6 +104,7 @@ export const files: File[] = [
   { name: 'step-alexnet', command: 'node bench/step.ts', read: contest },
   { name: 'step-cifar-80sec', command: 'node bench/step.ts --preset cifar-80sec', read: contest },
   { name: 'forward', command: 'node bench/forward.ts', read: contest },
+  { name: 'limits', command: 'node bench/limits.ts', read: contest },
   { name: 'tfjs', command: 'node bench/tfjs.ts', read: contest },
   {
     name: 'epoch',

@@ -26,6 +26,10 @@ export function run(program: string, args: string[], env: Record<string, string>
   return result.stdout;
 }
 
+/** What `ilsvrc` of this clone prints. */
+export const runIlsvrc = (args: string[]) =>
+  run(process.execPath, [join(root, 'packages/cli/bin/ilsvrc.mjs'), ...args]);
+
 /** Installs what `requirements` (a path below the root) lists where it goes away with `directory`; the Python to use. */
 export function installPython(directory: string, requirements: string): string {
   const environment = join(directory, 'python');
@@ -133,6 +137,9 @@ export interface Group {
   peers: Contestant[];
 }
 
+/** What a figure is held against where no peer is: the least share of the limit, or the most of the figure. */
+export type Held = { share: number } | { most: number };
+
 /** A line of the table of results. */
 export interface Row {
   work: string;
@@ -148,6 +155,7 @@ export interface Row {
   ratio?: number;
   /** What `ratio` is to be at least; only with the fastest of several that do the same. */
   bar?: number;
+  held?: Held;
 }
 
 /** What a command of this folder leaves in `results/`. */
@@ -226,21 +234,25 @@ export function shown(value: number): string {
   return value.toPrecision(3);
 }
 
+/** A row's bar in words, and whether it is met. */
+function verdict({ median, unit, of_limit, ratio, bar, held }: Row): [string, string] {
+  const met = (isMet: boolean) => (isMet ? 'yes' : '**no**');
+  if (bar !== undefined && ratio !== undefined) return [`${bar}x`, met(ratio >= bar)];
+  if (held === undefined) return ['', ''];
+  if ('most' in held) return [`at most ${shown(held.most)} ${unit}`, met(median <= held.most)];
+  return [`${Math.round(100 * held.share)} %`, met(of_limit !== undefined && of_limit.share >= held.share)];
+}
+
 /** Rows as Markdown; a work is named in its first. */
 export function table(rows: Row[]): string {
-  const line = ({ work, who, unit, n, median, low, high, of_limit, ratio, bar }: Row, index: number) => {
-    const verdict = bar === undefined || ratio === undefined ? '' : ratio >= bar ? 'yes' : '**no**';
+  const line = (row: Row, index: number) => {
+    const { work, who, unit, n, median, low, high, of_limit, ratio } = row;
     const cells = [
-      ...[
-        work === rows[index - 1]?.work ? '' : work,
-        who,
-        String(n),
-        `${shown(median)} ${unit}`,
-        `${shown(low)} - ${shown(high)}`,
-      ],
+      ...[work === rows[index - 1]?.work ? '' : work, who, String(n)],
+      ...[`${shown(median)} ${unit}`, `${shown(low)} - ${shown(high)}`],
       of_limit === undefined ? '' : `${Math.round(100 * of_limit.share)} % of ${of_limit.name}`,
       ratio === undefined ? '' : `${ratio.toFixed(2)}x`,
-      ...[bar === undefined ? '' : `${bar}x`, verdict],
+      ...verdict(row),
     ];
     return `| ${cells.join(' | ')} |`;
   };

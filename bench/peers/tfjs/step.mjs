@@ -11,21 +11,22 @@
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const [folder, backend, netFile, batchText] = process.argv.slice(2);
 const require = createRequire(join(folder, 'package.json'));
+const installed = (name) => require(`@tensorflow/${name}`);
 // What it prints of itself is not an answer.
 console.log = console.error;
 const answer = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
 async function start() {
-  if (backend === 'tensorflow') return require('@tensorflow/tfjs-node');
-  const tf = require('@tensorflow/tfjs');
+  if (backend === 'tensorflow') return installed('tfjs-node');
+  const tf = installed('tfjs');
   if (backend === 'wasm') {
-    const wasm = require('@tensorflow/tfjs-backend-wasm');
-    wasm.setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm'))}/`);
+    const wasm = installed('tfjs-backend-wasm');
+    wasm.setWasmPaths(join(folder, 'node_modules/@tensorflow/tfjs-backend-wasm/dist/'));
   }
   if (!(await tf.setBackend(backend))) throw new Error(`the backend ${backend} does not start`);
   await tf.ready();
