@@ -1,6 +1,8 @@
 //! Fully connected layers. The weights are read (or written) once from memory, block by block; the activations of the
 //! batch stay in cache. Weights `[inputs, outputs]`, row major.
 
+mod stream;
+
 use crate::arena::Shared;
 use crate::backend::Machine;
 use crate::gemm::{Finish, Left, MAX_ROWS, Matrix, Rows, STORE, Tile, Transposed, pack, pack_rows};
@@ -19,6 +21,9 @@ const TASK_INPUTS: usize = 8 * MAX_ROWS;
 
 /// Rows that are read together must not lie a multiple of a page apart, or they share few lines of the cache.
 const SKEW: usize = 16;
+
+/// Up to so many images [`forward`] does not pack the weights: reading them is all the work there is.
+const STREAMED_IMAGES: usize = 4;
 
 /// `inputs` and `outputs` of a layer.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +45,9 @@ pub(crate) fn forward(
     activation: Activation,
     output: &mut [f32],
 ) -> Result<()> {
+    if batch <= STREAMED_IMAGES {
+        return stream::forward(machine, shape, batch, input, weights, bias, activation, output);
+    }
     let Shape { inputs, outputs } = shape;
     let kernel = machine.kernel;
     let stride = inputs.next_multiple_of(SKEW * 2) + SKEW;
