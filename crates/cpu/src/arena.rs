@@ -1,17 +1,20 @@
 //! Memory of towers: aligned blocks, zeroed by the system page by page as they are first touched.
 
 use ilsvrc_diagnostics::{Error, INTERNAL, OUT_OF_MEMORY, Result};
-use std::alloc::{Layout, alloc_zeroed, dealloc};
+use memmap2::MmapMut;
 use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
 
-/// A cache line, and the widest vector.
-const ALIGNMENT: usize = 64;
+/// The size of a huge page. Rows of weights lie a page apart, so each would take an entry of its own in the processor's
+/// tables of addresses.
+const HUGE_PAGE: usize = 2 << 20;
 
-/// A zeroed block of f32 that starts at a cache line.
+/// A zeroed block of f32 that starts at a page, and a large one at a huge page where the system has them.
 pub(crate) struct Block {
     start: NonNull<f32>,
     length: usize,
+    /// Where it lies.
+    _memory: Option<MmapMut>,
 }
 
 // SAFETY: a `Block` owns its memory, as a `Vec<f32>` does.
@@ -23,31 +26,24 @@ impl Block {
     /// `length` zeros. Fails with `OUT_OF_MEMORY` when the system has no address space left for them.
     pub(crate) fn zeroed(length: usize, what: &str) -> Result<Self> {
         if length == 0 {
-            return Ok(Self { start: NonNull::dangling(), length });
+            return Ok(Self { start: NonNull::dangling(), length, _memory: None });
         }
         let bytes = length.saturating_mul(size_of::<f32>());
-        let start = Layout::from_size_align(bytes, ALIGNMENT).ok().and_then(|layout| {
-            // SAFETY: the layout's size is not zero.
-            NonNull::new(unsafe { alloc_zeroed(layout) }.cast::<f32>())
-        });
-        match start {
-            Some(start) => Ok(Self { start, length }),
-            None => Err(Error::new(OUT_OF_MEMORY, format!("cannot allocate {bytes} bytes for {what}"))
-                .info("the system refused the allocation")
-                .hint("use a smaller --batch, or a machine with more memory")),
+        let slack = if bytes < HUGE_PAGE { 0 } else { HUGE_PAGE };
+        let mut memory = MmapMut::map_anon(bytes.saturating_add(slack)).map_err(|e| {
+            Error::new(OUT_OF_MEMORY, format!("cannot allocate {bytes} bytes for {what}"))
+                .info(format!("the system refused the allocation: {e}"))
+                .hint("use a smaller --batch, or a machine with more memory")
+        })?;
+        let mut first = 0;
+        if slack > 0 {
+            first = memory.as_ptr().align_offset(HUGE_PAGE);
+            // A wish: where the system does not grant it, small pages do.
+            #[cfg(target_os = "linux")]
+            memory.advise(memmap2::Advice::HugePage).ok();
         }
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        if self.length > 0 {
-            // SAFETY: allocated in `zeroed` with this size and alignment, whose validity was checked there.
-            unsafe {
-                let layout = Layout::from_size_align_unchecked(self.length * size_of::<f32>(), ALIGNMENT);
-                dealloc(self.start.as_ptr().cast(), layout);
-            }
-        }
+        let start = NonNull::from(&mut memory[first..first + bytes]).cast();
+        Ok(Self { start, length, _memory: Some(memory) })
     }
 }
 

@@ -16,8 +16,8 @@ const WEIGHTS: ParamId = ParamId(0);
 const BIAS: ParamId = ParamId(1);
 
 /// (side, size, pad, input maps, output maps, images): the paper's second and third layers, with fewer maps where a
-/// sum does not run over them.
-const LAYERS: [[usize; 6]; 2] = [[27, 5, 2, 48, 32, 2], [13, 3, 1, 256, 32, 4]];
+/// sum does not run over them, but not so few weights that the direct gradient is added in parts, which is more exact.
+const LAYERS: [[usize; 6]; 2] = [[27, 5, 2, 48, 64, 2], [13, 3, 1, 256, 32, 4]];
 
 /// The most that errors of the transforms may be, as multiples of those of a direct convolution: root mean squares, and
 /// largest ones, of forward pass, input gradient and weight gradient.

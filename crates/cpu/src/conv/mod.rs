@@ -2,6 +2,7 @@
 //! then read every window where it lies: in NHWC one kernel row of a window (columns and maps) is contiguous.
 
 mod choice;
+mod few_weights;
 mod forward;
 mod weights;
 mod winograd;

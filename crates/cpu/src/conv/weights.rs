@@ -1,7 +1,7 @@
 //! Gradients of a convolution's weights and biases.
 
 use super::choice::Transformed;
-use super::{Padded, Shape, winograd};
+use super::{Padded, Shape, few_weights, winograd};
 use crate::arena::Shared;
 use crate::backend::Machine;
 use crate::gemm::{Finish, Left, Matrix, Tile, pack_rows};
@@ -31,6 +31,7 @@ pub(crate) fn weight_gradient(
     let compute = match machine.convolution.transformed(shape, shape.window.output, batch) {
         Some(Transformed::Three) => winograd::weight_gradient::<4, 3>,
         Some(Transformed::Five) => winograd::weight_gradient::<2, 5>,
+        None if few_weights::few(shape) => few_weights::weight_gradient,
         None => direct,
     };
     compute(machine, shape, batch, input, output_gradient, weights_gradient, bias_gradient)

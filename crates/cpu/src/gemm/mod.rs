@@ -251,6 +251,8 @@ pub(crate) unsafe trait Vector: Copy {
     unsafe fn load_first(p: *const f32, n: usize) -> Self;
     /// `LANES` elements to `p`.
     unsafe fn store(self, p: *mut f32);
+    /// Asks for the cache line of `p`, which need not exist, ahead of its use.
+    unsafe fn prefetch(p: *const f32);
     /// The first `n < LANES` elements to `p`.
     unsafe fn store_first(self, p: *mut f32, n: usize);
     /// `self + other`
@@ -272,6 +274,11 @@ unsafe fn tile<V: Vector, const R: usize, const N: usize>(t: &Tile) {
     unsafe {
         let mut sums = [[V::splat(0.0); N]; R];
         let mut b = t.b.as_ptr();
+        for i in 0..R {
+            for v in 0..N {
+                V::prefetch(t.c.wrapping_add(i * t.c_stride + v * V::LANES));
+            }
+        }
         match t.left {
             Left::Rows(rows) => {
                 for &segment in t.segments {
