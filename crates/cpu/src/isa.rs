@@ -9,11 +9,13 @@ pub enum InstructionSet {
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ and VL: vectors of 16.
     Avx512,
+    /// aarch64, which always has NEON: vectors of 4.
+    Neon,
 }
 
 impl InstructionSet {
     /// Every level, slowest first.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Neon];
 
     /// True where this processor can run it.
     pub fn available(self) -> bool {
@@ -28,9 +30,14 @@ impl InstructionSet {
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
             }
+            Self::Neon => false,
         }
         #[cfg(not(target_arch = "x86_64"))]
-        matches!(self, Self::Portable)
+        match self {
+            Self::Portable => true,
+            Self::Neon => cfg!(target_arch = "aarch64"),
+            Self::Avx2 | Self::Avx512 => false,
+        }
     }
 
     /// The fastest that is available.
@@ -44,6 +51,7 @@ impl InstructionSet {
             Self::Portable => "portable",
             Self::Avx2 => "AVX2+FMA",
             Self::Avx512 => "AVX-512",
+            Self::Neon => "NEON",
         }
     }
 

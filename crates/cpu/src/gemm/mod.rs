@@ -6,6 +6,7 @@
 
 mod kernel_avx2;
 mod kernel_avx512;
+mod kernel_neon;
 mod kernel_portable;
 mod pack;
 
@@ -161,6 +162,8 @@ impl Kernel {
             InstructionSet::Avx512 => kernel_avx512::KERNEL,
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => kernel_avx2::KERNEL,
+            #[cfg(target_arch = "aarch64")]
+            InstructionSet::Neon => kernel_neon::KERNEL,
             _ => kernel_portable::KERNEL,
         }
     }
@@ -232,6 +235,9 @@ pub(crate) fn run_on_vectors(set: InstructionSet, work: impl VectorWork) {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx2 => unsafe { kernel_avx2::run_work(work) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        InstructionSet::Neon => unsafe { kernel_neon::run_work(work) },
         _ => kernel_portable::run_work(work),
     }
 }
