@@ -56,6 +56,14 @@ fn learns_to_tell_colours() {
     }
 }
 
+/// A CPU may compute a layer otherwise for few images than for many, so only the last bits may differ.
+fn assert_close(some: &[f32], same: &[f32]) {
+    assert_eq!(some.len(), same.len());
+    for (a, b) in some.iter().zip(same) {
+        assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "{a} and {b}");
+    }
+}
+
 #[test]
 fn views_are_of_their_image_however_many_fit_a_pass() {
     let data = Data::new();
@@ -70,7 +78,7 @@ fn views_are_of_their_image_however_many_fit_a_pass() {
     for report in rest {
         for (report, first) in report.iter().zip(first) {
             assert_eq!(report.labels, first.labels);
-            assert_eq!(report.probabilities, first.probabilities);
+            assert_close(&report.probabilities, &first.probabilities);
         }
     }
 }
@@ -104,7 +112,7 @@ fn features_are_those_that_the_last_layer_reads() {
     assert_eq!((one.len(), ten.len(), probabilities.len()), (9 * elements, 90 * elements, 270));
     // The centre is the fifth of the ten.
     for (one, ten) in one.chunks_exact(elements).zip(ten.chunks_exact(10 * elements)) {
-        assert_eq!(one, &ten[4 * elements..5 * elements]);
+        assert_close(one, &ten[4 * elements..5 * elements]);
     }
     // The last layer, by hand, makes the probabilities of them.
     let name = net().layers.iter().rev().find_map(|layer| layer.name().map(str::to_owned)).unwrap();

@@ -47,17 +47,21 @@ beforeAll(async () => {
     names: null,
     recipe: null,
   });
-  session = await Session.open({
+  session = await open(32);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function open(batch: number): Promise<Session> {
+  return Session.open({
     net,
-    batch: 32,
+    batch,
     seed: 1,
     threads: 0,
     places: ['cpu'],
     precision: 'f32',
     use: 'inference',
   });
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+}
 
 async function make(change: { precision?: 'f16'; components?: number } = {}): Promise<Store> {
   await session.index({ ...origin, store: place, precision: 'f32', components: null, ...change });
@@ -162,7 +166,9 @@ test('an index that is stopped leaves the old store', async () => {
   const before = readFileSync(join(place, 'meta.json'));
   const controller = new AbortController();
   const request = { ...origin, store: place, precision: 'f16', components: null } as const;
-  const stopped = session.index(request, { signal: controller.signal, onProgress: () => controller.abort() });
+  // An image a pass: many places to stop at.
+  const slow = await open(1);
+  const stopped = slow.index(request, { signal: controller.signal, onProgress: () => controller.abort() });
   await expect(stopped).rejects.toThrow();
   expect(readFileSync(join(place, 'meta.json'))).toEqual(before);
   expect(readdirSync(folder).filter((name) => name.startsWith('.'))).toEqual([]);

@@ -17,6 +17,9 @@ const PARTS: usize = 32;
 /// Elements of the packed gradients of some rows, which stay in a first-level cache while all weights are gone through.
 const BAND_ELEMENTS: usize = 8 * 1024;
 
+/// What is packed behind an image begins a cache line, as vectors do.
+const LINE: usize = 16;
+
 /// Whether there are few.
 pub(super) fn few(shape: &Shape) -> bool {
     shape.window.size.pow(2) * shape.in_maps * shape.out_maps <= MOST_WEIGHTS
@@ -38,13 +41,14 @@ pub(super) fn weight_gradient(
     let width = (window.output - 1) * window.stride + window.size;
     let padded = Padded { side: window.input, maps: in_maps, pad: window.pad as isize, dilation: 1, width };
     let image = width * width * in_maps;
+    let behind = image.next_multiple_of(LINE);
     let positions = window.output * window.output;
     let band = (BAND_ELEMENTS / panels.packed(window.output)).clamp(1, window.output);
     let row = window.size * in_maps;
     let weights = window.size * row * out_maps;
     let parts = PARTS.min(batch);
     let (all_sums, own) =
-        machine.scratch.get(parts * (weights + out_maps), image + panels.packed(band * window.output))?;
+        machine.scratch.get(parts * (weights + out_maps), behind + panels.packed(band * window.output))?;
 
     let step = window.stride * in_maps;
     let segments: Vec<usize> = (0..band).map(|y| y * step * width).collect();
@@ -52,7 +56,7 @@ pub(super) fn weight_gradient(
     machine.pool.install(|| {
         all_sums.par_chunks_exact_mut(weights + out_maps).enumerate().for_each(|(part, sums)| {
             // SAFETY: one call in a task without parallel work.
-            let (buffer, packed) = unsafe { own.own() }.split_at_mut(image);
+            let (buffer, packed) = unsafe { own.own() }.split_at_mut(behind);
             let (sums, bias_sums) = sums.split_at_mut(weights);
             let images = batch * part / parts..batch * (part + 1) / parts;
             let elements = positions * out_maps;
@@ -60,7 +64,7 @@ pub(super) fn weight_gradient(
             sums.fill(0.0);
             let sums = Shared::new(sums);
             for n in images {
-                padded.copy(&input[n * padded.stored()..][..padded.stored()], 0, buffer);
+                padded.copy(&input[n * padded.stored()..][..padded.stored()], 0, &mut buffer[..image]);
                 let gradients = Matrix { data: &output_gradient[n * elements..], stride: out_maps };
                 for first in (0..window.output).step_by(band) {
                     let rows = band.min(window.output - first);
