@@ -48,7 +48,11 @@ fn window_sums(size: usize, terms: &[f32], sums: &mut [f32]) {
     }
 }
 
-/// Working memory of one position's normalisation.
+/// Positions that are worked on together: a loop over them all stores the terms of sums before the next one reads
+/// them. Read at once they would have to wait, since a window's terms come from several stores.
+const BLOCK: usize = 8;
+
+/// Working memory of the normalisation of up to [`BLOCK`] positions.
 pub(crate) struct Lines<'a> {
     /// Terms of the forward sums, with the zeros outside the first and last map.
     squares: &'a mut [f32],
@@ -56,6 +60,7 @@ pub(crate) struct Lines<'a> {
     shares: &'a mut [f32],
     /// Sums of one of them.
     sums: &'a mut [f32],
+    maps: usize,
     /// Maps before a map in its window.
     before: usize,
 }
@@ -63,26 +68,32 @@ pub(crate) struct Lines<'a> {
 impl<'a> Lines<'a> {
     /// Elements of `memory`.
     pub(crate) fn elements(norm: &Norm, maps: usize) -> usize {
-        3 * maps + 2 * norm.size
+        BLOCK * (3 * maps + 2 * norm.size)
     }
 
     /// Takes `elements` from `memory`.
     #[inline(always)]
     pub(crate) fn new(norm: &Norm, maps: usize, memory: &'a mut [f32]) -> Self {
-        let (squares, rest) = memory.split_at_mut(maps + norm.size);
-        let (shares, sums) = rest.split_at_mut(maps + norm.size);
+        let (squares, rest) = memory.split_at_mut(BLOCK * (maps + norm.size));
+        let (shares, sums) = rest.split_at_mut(BLOCK * (maps + norm.size));
         squares.fill(0.0);
         shares.fill(0.0);
-        Self { squares, shares, sums: &mut sums[..maps], before: norm.size / 2 }
+        Self { squares, shares, sums: &mut sums[..BLOCK * maps], maps, before: norm.size / 2 }
     }
 
-    /// Leaves `s` in `sums`.
+    /// Leaves `s` of each position in `sums`.
     #[inline(always)]
     fn scales(&mut self, norm: &Norm, input: &[f32]) {
-        let squares = &mut self.squares[self.before..][..input.len()];
-        squares.iter_mut().zip(input).for_each(|(square, x)| *square = x * x);
-        window_sums(norm.size, self.squares, self.sums);
-        self.sums.iter_mut().for_each(|s| *s = norm.k + norm.alpha * *s);
+        let (maps, padded) = (self.maps, self.maps + norm.size);
+        for (squares, input) in self.squares.chunks_exact_mut(padded).zip(input.chunks_exact(maps)) {
+            let squares = &mut squares[self.before..][..maps];
+            squares.iter_mut().zip(input).for_each(|(square, x)| *square = x * x);
+        }
+        let sums = self.sums[..input.len()].chunks_exact_mut(maps);
+        for (squares, sums) in self.squares.chunks_exact(padded).zip(sums) {
+            window_sums(norm.size, squares, sums);
+            sums.iter_mut().for_each(|s| *s = norm.k + norm.alpha * *s);
+        }
     }
 }
 
@@ -98,8 +109,8 @@ pub(crate) fn normalise(norm: &Norm, lines: &mut Lines, input: &[f32], output: &
 
 #[inline(always)]
 fn normalise_with<const Q: bool>(norm: &Norm, lines: &mut Lines, input: &[f32], output: &mut [f32]) {
-    let maps = lines.sums.len();
-    for (input, output) in input.chunks_exact(maps).zip(output.chunks_exact_mut(maps)) {
+    let block = BLOCK * lines.maps;
+    for (input, output) in input.chunks(block).zip(output.chunks_mut(block)) {
         lines.scales(norm, input);
         for ((o, a), s) in output.iter_mut().zip(input).zip(&*lines.sums) {
             *o = a * inverse_power::<Q>(*s, norm.beta);
@@ -125,20 +136,27 @@ pub(crate) fn normalise_gradient(
 
 #[inline(always)]
 fn gradient_with<const Q: bool>(norm: &Norm, lines: &mut Lines, input: &[f32], from: &[f32], to: &mut [f32]) {
-    let maps = lines.sums.len();
+    let (maps, padded) = (lines.maps, lines.maps + norm.size);
     let after = norm.size - 1 - lines.before;
     let factor = 2.0 * norm.alpha * norm.beta;
-    for ((a, g), d) in input.chunks_exact(maps).zip(from.chunks_exact(maps)).zip(to.chunks_exact_mut(maps)) {
+    let block = BLOCK * maps;
+    for ((a, g), d) in input.chunks(block).zip(from.chunks(block)).zip(to.chunks_mut(block)) {
         lines.scales(norm, a);
-        let shares = &mut lines.shares[after..][..maps];
-        for c in 0..maps {
-            let s = lines.sums[c];
-            d[c] = g[c] * inverse_power::<Q>(s, norm.beta);
-            shares[c] = d[c] * a[c] / s;
+        let positions = a.chunks_exact(maps).zip(g.chunks_exact(maps)).zip(d.chunks_exact_mut(maps));
+        let scales = lines.sums.chunks_exact(maps);
+        for ((((a, g), d), s), shares) in positions.zip(scales).zip(lines.shares.chunks_exact_mut(padded)) {
+            let shares = &mut shares[after..][..maps];
+            for c in 0..maps {
+                d[c] = g[c] * inverse_power::<Q>(s[c], norm.beta);
+                shares[c] = d[c] * a[c] / s[c];
+            }
         }
-        window_sums(norm.size, lines.shares, lines.sums);
-        for c in 0..maps {
-            d[c] -= factor * a[c] * lines.sums[c];
+        let sums = lines.sums[..a.len()].chunks_exact_mut(maps);
+        for (shares, sums) in lines.shares.chunks_exact(padded).zip(sums) {
+            window_sums(norm.size, shares, sums);
+        }
+        for ((d, a), sum) in d.iter_mut().zip(a).zip(&*lines.sums) {
+            *d -= factor * a * sum;
         }
     }
 }
