@@ -12,8 +12,11 @@ use rayon::prelude::*;
 /// Padded input and packed gradients of the images that are worked on together.
 const GROUP_ELEMENTS: usize = 1024 * 1024;
 
-/// Positions in one call of a kernel: their gradients of one panel stay in a second-level cache.
-const CALL_POSITIONS: usize = 768;
+/// What is packed behind the images begins a cache line, as vectors do.
+const ALIGNED: usize = 16;
+
+/// Positions in one call of a kernel: their gradients of one panel stay in a first-level cache.
+const CALL_POSITIONS: usize = 256;
 
 /// Rows of the weights in a task: enough to read the gradients for, few enough to share among threads.
 const TASK_ROWS: usize = 56;
@@ -55,17 +58,18 @@ fn direct(
     let image = width * width * in_maps;
     let positions = window.output * window.output;
     let group = (GROUP_ELEMENTS / (image + panels.packed(positions))).clamp(1, batch);
-    let call = CALL_POSITIONS.div_ceil(positions).min(group);
+    let call = CALL_POSITIONS.div_ceil(window.output);
 
-    let sizes = [group * image, panels.packed(group * positions), group * out_maps];
+    let sizes =
+        [(group * image).next_multiple_of(ALIGNED), panels.packed(group * positions), group * out_maps];
     let (shared, _) = machine.scratch.get(sizes.iter().sum(), 0)?;
     let (images, rest) = shared.split_at_mut(sizes[0]);
     let (gradients, bias_sums) = rest.split_at_mut(sizes[1]);
 
     let step = window.stride * in_maps;
-    // Where rows of windows begin, for the images of a call.
+    // Where rows of windows begin.
     let segments: Vec<usize> =
-        (0..call).flat_map(|i| (0..window.output).map(move |y| i * image + y * step * width)).collect();
+        (0..group).flat_map(|i| (0..window.output).map(move |y| i * image + y * step * width)).collect();
     let row = window.size * in_maps;
     let parts = row.div_ceil(TASK_ROWS);
     bias_gradient.fill(0.0);
@@ -102,18 +106,18 @@ fn direct(
             (0..window.size * parts).into_par_iter().for_each(|task| {
                 let (y, part) = (task / parts, task % parts);
                 let rows = row * part / parts..row * (part + 1) / parts;
-                for first in (0..count).step_by(call) {
-                    let images_now = call.min(count - first);
+                let segments = &segments[..count * window.output];
+                for (call, segments) in segments.chunks(call).enumerate().map(|(i, s)| (i * call, s)) {
                     let finish =
-                        Finish { accumulate: start + first > 0, bias: None, activation: Activation::None };
+                        Finish { accumulate: start + call > 0, bias: None, activation: Activation::None };
                     for panel in panels.iter() {
-                        let b = &gradients[total * panel.first..][first * positions * panel.width..];
+                        let b = &gradients[total * panel.first..][call * window.output * panel.width..];
                         for tile in kernel.tiles(rows.len(), &panel) {
                             let r = rows.start + tile.start;
                             let tile = Tile {
-                                a: &images[first * image + y * width * in_maps + r..],
+                                a: &images[y * width * in_maps + r..],
                                 left: Left::Columns { count: tile.len(), step },
-                                segments: &segments[..images_now * window.output],
+                                segments,
                                 inner: window.output,
                                 b,
                                 panel,

@@ -187,21 +187,29 @@ pub(crate) fn weight_gradient(
             for (to, from) in columns.chunks_exact_mut(TASK_INPUTS).zip(input.chunks_exact(inputs)) {
                 to[..count].copy_from_slice(&from[first..first + count]);
             }
-            for panel in panels.iter() {
-                for tile in kernel.tiles(count, &panel) {
-                    let tile = Tile {
-                        a: &columns[tile.start..],
-                        left: Left::Columns { count: tile.len(), step: TASK_INPUTS },
-                        segments: &[0],
-                        inner: batch,
-                        b: &packed[batch * panel.first..],
-                        panel,
-                        c: result.at((first + tile.start) * outputs + panel.first),
-                        c_stride: outputs,
-                        finish: STORE,
-                    };
-                    // SAFETY: these rows of the result are this task's alone.
-                    unsafe { kernel.run(&tile) };
+            // Rows of the result are written from end to end, a few at a time.
+            let strip = panels
+                .iter()
+                .next()
+                .map_or(MAX_ROWS, |panel| MAX_ROWS / kernel.rows(&panel) * kernel.rows(&panel));
+            for start in (0..count).step_by(strip) {
+                for panel in panels.iter() {
+                    for tile in kernel.tiles(strip.min(count - start), &panel) {
+                        let row = start + tile.start;
+                        let tile = Tile {
+                            a: &columns[row..],
+                            left: Left::Columns { count: tile.len(), step: TASK_INPUTS },
+                            segments: &[0],
+                            inner: batch,
+                            b: &packed[batch * panel.first..],
+                            panel,
+                            c: result.at((first + row) * outputs + panel.first),
+                            c_stride: outputs,
+                            finish: STORE,
+                        };
+                        // SAFETY: these rows of the result are this task's alone.
+                        unsafe { kernel.run(&tile) };
+                    }
                 }
             }
         });
