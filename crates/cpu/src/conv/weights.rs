@@ -1,6 +1,5 @@
 //! Gradients of a convolution's weights and biases.
 
-use super::choice::Transformed;
 use super::{Padded, Shape, few_weights, winograd};
 use crate::arena::Shared;
 use crate::backend::Machine;
@@ -32,8 +31,7 @@ pub(crate) fn weight_gradient(
     bias_gradient: &mut [f32],
 ) -> Result<()> {
     let compute = match machine.convolution.transformed(shape, shape.window.output, batch) {
-        Some(Transformed::Three) => winograd::weight_gradient::<4, 3>,
-        Some(Transformed::Five) => winograd::weight_gradient::<2, 5>,
+        Some(_) => winograd::weight_gradient,
         None if few_weights::few(shape) => few_weights::weight_gradient,
         None => direct,
     };

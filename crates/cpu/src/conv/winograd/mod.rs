@@ -35,6 +35,8 @@ struct Tiling {
     outputs: usize,
     /// Tiles of a row.
     across: usize,
+    /// Rows and columns by which the inputs of a tile begin further down and right.
+    origin: [usize; 2],
 }
 
 /// Where a tile lies.
@@ -47,7 +49,7 @@ struct Place {
 
 impl Tiling {
     fn new(padded: Padded, side: usize, outputs: usize) -> Self {
-        Self { padded, side, outputs, across: side.div_ceil(outputs) }
+        Self { padded, side, outputs, across: side.div_ceil(outputs), origin: [0; 2] }
     }
 
     /// Tiles of an image.
@@ -73,9 +75,10 @@ impl Tiling {
         let place = self.place(tile);
         let Padded { side, maps, .. } = self.padded;
         let stored = &input[place.image * self.padded.stored()..][..self.padded.stored()];
-        let columns: [Option<usize>; S] = std::array::from_fn(|x| self.padded.position(place.x + x));
+        let columns: [Option<usize>; S] =
+            std::array::from_fn(|x| self.padded.position(place.x + self.origin[1] + x));
         std::array::from_fn(|y| {
-            let row = self.padded.position(place.y + y);
+            let row = self.padded.position(place.y + self.origin[0] + y);
             columns.map(|x| match (row, x) {
                 (Some(y), Some(x)) => &stored[(y * side + x) * maps..][..maps],
                 _ => &zeros[..maps],

@@ -1,4 +1,7 @@
 //! The gradient of the weights: a convolution of the input with the output's gradient, whose tiles are the kernels.
+//!
+//! Tiles of 4 x 4 gradients make 3 x 3 weights, and a kernel of 5 x 5 is made in blocks of these. Tiles of 2 x 2 would make it
+//! at once with as many products, but with powers of the points up to the fourth, and errors several times as large.
 
 use super::transform::{Input, Kernel, Output, Transform};
 use super::vectors::{EachSpan, Maps, Span};
@@ -14,10 +17,14 @@ use std::marker::PhantomData;
 /// Transformed inputs and gradients of the rows of tiles that are worked on together.
 const GROUP_ELEMENTS: usize = 4 * 1024 * 1024;
 
-/// As [`crate::conv::weight_gradient`], for steps of 1, kernels of `R x R` and tiles of `N x N` gradients, `N + R = 7`.
+/// Side of a tile of gradients, and of the block of weights that it makes.
+const N: usize = 4;
+const R: usize = POINTS + 1 - N;
+
+/// As [`crate::conv::weight_gradient`], for steps of 1.
 ///
 /// Tasks own rows of each product's sums and add groups of tiles in order; the groups depend on shapes alone.
-pub(in crate::conv) fn weight_gradient<const N: usize, const R: usize>(
+pub(in crate::conv) fn weight_gradient(
     machine: &mut Machine,
     shape: &Shape,
     batch: usize,
@@ -41,11 +48,15 @@ pub(in crate::conv) fn weight_gradient<const N: usize, const R: usize>(
     let strides = [in_panels.packed(group * across), out_panels.packed(group * across), in_maps * out_maps]
         .map(|elements| elements + SKEW);
     let sizes = strides.map(|stride| PRODUCTS * stride);
+    let across_kernel = window.size.div_ceil(R);
+    let blocks = across_kernel * across_kernel;
+    let origin = |block: usize| [block / across_kernel * R, block % across_kernel * R];
     let zeros = in_maps.max(out_maps);
-    let (memory, _) = machine.scratch.get(sizes.iter().sum::<usize>() + group * out_maps + zeros, 0)?;
+    let (memory, _) =
+        machine.scratch.get(sizes[0] + sizes[1] + blocks * sizes[2] + group * out_maps + zeros, 0)?;
     let (left, memory) = memory.split_at_mut(sizes[0]);
     let (right, memory) = memory.split_at_mut(sizes[1]);
-    let (sums, memory) = memory.split_at_mut(sizes[2]);
+    let (sums, memory) = memory.split_at_mut(blocks * sizes[2]);
     let (bias_sums, zeros) = memory.split_at_mut(group * out_maps);
     zeros.fill(0.0);
     bias_gradient.fill(0.0);
@@ -53,81 +64,85 @@ pub(in crate::conv) fn weight_gradient<const N: usize, const R: usize>(
     for number in 0..groups {
         let bands = bands * number / groups..bands * (number + 1) / groups;
         let count = bands.len() * across;
+        let zeros = &*zeros;
+        let tiles =
+            |i, band| Tiles { first: band * across, count: across, rows: count, row: i * across, zeros };
         machine.pool.install(|| {
-            let (packed_left, packed_right) = (Shared::new(left), Shared::new(right));
+            let packed = Shared::new(right);
             let tasks = bias_sums.par_chunks_exact_mut(out_maps).zip(bands.clone());
             tasks.enumerate().for_each(|(i, (bias_sums, band))| {
-                let tiles = Tiles {
-                    first: band * across,
-                    count: across,
-                    rows: count,
-                    row: i * across,
-                    zeros: &*zeros,
-                };
-                let transformed = Transformed { panels: in_panels, stride: strides[0], packed: packed_left };
-                run_on_vectors(
-                    set,
-                    Pack::<Input, POINTS> {
-                        transform: PhantomData,
-                        tiling: &inputs,
-                        from: input,
-                        tiles,
-                        to: transformed,
-                    },
-                );
-                let transformed =
-                    Transformed { panels: out_panels, stride: strides[1], packed: packed_right };
                 run_on_vectors(
                     set,
                     Pack::<Kernel, N> {
                         transform: PhantomData,
                         tiling: &outputs,
                         from: output_gradient,
-                        tiles,
-                        to: transformed,
+                        tiles: tiles(i, band),
+                        to: Transformed { panels: out_panels, stride: strides[1], packed },
                     },
                 );
-                let rows = band % across * N..window.output.min((band % across + 1) * N);
-                let rows =
-                    (band / across * window.output + rows.start)..(band / across * window.output + rows.end);
+                let (image, first) = (band / across * window.output, band % across * N);
+                let rows = image + first..image + window.output.min(first + N);
                 let row = window.output * out_maps;
                 sum_rows(&output_gradient[rows.start * row..rows.end * row], bias_sums);
             });
-            for sums in bias_sums.chunks_exact(out_maps).take(bands.len()) {
-                bias_gradient.iter_mut().zip(sums).for_each(|(b, s)| *b += s);
-            }
-            let (left, right, sums) = (&*left, &*right, Shared::new(sums));
-            let parts = in_panels.iter().count();
-            (0..PRODUCTS * parts).into_par_iter().for_each(|task| {
-                let (product, part) = (task / parts, task % parts);
-                let Some(rows) = in_panels.iter().nth(part) else { return };
-                let a = &left[product * strides[0] + count * rows.first..][..count * rows.width];
-                for panel in out_panels.iter() {
-                    for tile in kernel.tiles(rows.columns, &panel) {
-                        let tile = Tile {
-                            a: &a[tile.start..],
-                            left: Left::Columns { count: tile.len(), step: rows.width },
-                            segments: &[0],
-                            inner: count,
-                            b: &right[product * strides[1] + count * panel.first..][..count * panel.width],
-                            panel,
-                            c: sums.at(product * strides[2]
-                                + (rows.first + tile.start) * out_maps
-                                + panel.first),
-                            c_stride: out_maps,
-                            finish: Finish { accumulate: number > 0, ..STORE },
-                        };
-                        // SAFETY: these rows of this product's sums are this task's alone.
-                        unsafe { kernel.run(&tile) };
-                    }
-                }
-            });
         });
+        for sums in bias_sums.chunks_exact(out_maps).take(bands.len()) {
+            bias_gradient.iter_mut().zip(sums).for_each(|(b, s)| *b += s);
+        }
+        for (block, sums) in sums.chunks_exact_mut(sizes[2]).enumerate() {
+            let inputs = Tiling { origin: origin(block), ..inputs };
+            machine.pool.install(|| {
+                let packed = Shared::new(left);
+                bands.clone().into_par_iter().enumerate().for_each(|(i, band)| {
+                    run_on_vectors(
+                        set,
+                        Pack::<Input, POINTS> {
+                            transform: PhantomData,
+                            tiling: &inputs,
+                            from: input,
+                            tiles: tiles(i, band),
+                            to: Transformed { panels: in_panels, stride: strides[0], packed },
+                        },
+                    );
+                });
+                let (left, right, sums) = (&*left, &*right, Shared::new(sums));
+                let parts = in_panels.iter().count();
+                (0..PRODUCTS * parts).into_par_iter().for_each(|task| {
+                    let (product, part) = (task / parts, task % parts);
+                    let Some(rows) = in_panels.iter().nth(part) else { return };
+                    let a = &left[product * strides[0] + count * rows.first..][..count * rows.width];
+                    for panel in out_panels.iter() {
+                        for tile in kernel.tiles(rows.columns, &panel) {
+                            let tile = Tile {
+                                a: &a[tile.start..],
+                                left: Left::Columns { count: tile.len(), step: rows.width },
+                                segments: &[0],
+                                inner: count,
+                                b: &right[product * strides[1] + count * panel.first..]
+                                    [..count * panel.width],
+                                panel,
+                                c: sums.at(product * strides[2]
+                                    + (rows.first + tile.start) * out_maps
+                                    + panel.first),
+                                c_stride: out_maps,
+                                finish: Finish { accumulate: number > 0, ..STORE },
+                            };
+                            // SAFETY: these rows of this product's sums are this task's alone.
+                            unsafe { kernel.run(&tile) };
+                        }
+                    }
+                });
+            });
+        }
     }
-    let (sums, result) = (&*sums, Shared::new(weights_gradient));
+    let result = Shared::new(weights_gradient);
     machine.pool.install(|| {
-        (0..in_maps).into_par_iter().for_each(|row| {
-            run_on_vectors(set, Gradients::<R> { sums, stride: strides[2], row, in_maps, out_maps, result });
+        (0..in_maps * blocks).into_par_iter().for_each(|task| {
+            let (row, block) = (task / blocks, task % blocks);
+            let sums = &sums[block * sizes[2]..][..sizes[2]];
+            let (stride, size, origin) = (strides[2], window.size, origin(block));
+            run_on_vectors(set, Gradients { sums, stride, row, in_maps, out_maps, size, origin, result });
         });
     });
     Ok(())
@@ -194,18 +209,21 @@ impl<T: Transform<S, POINTS>, const S: usize> VectorWork for Pack<'_, T, S> {
     }
 }
 
-/// Transforms the sums of one input map into its rows of the weights' gradient.
-struct Gradients<'a, const R: usize> {
+/// Transforms the sums of one input map into its rows of a block of the weights' gradient.
+struct Gradients<'a> {
     sums: &'a [f32],
     /// Elements between the sums of products.
     stride: usize,
     row: usize,
     in_maps: usize,
     out_maps: usize,
+    /// Side of the kernels, and where the block begins in them.
+    size: usize,
+    origin: [usize; 2],
     result: Shared<'a>,
 }
 
-impl<const R: usize> VectorWork for Gradients<'_, R> {
+impl VectorWork for Gradients<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(mut self) {
         // SAFETY: the caller's promise.
@@ -213,7 +231,7 @@ impl<const R: usize> VectorWork for Gradients<'_, R> {
     }
 }
 
-impl<const R: usize> EachSpan for Gradients<'_, R> {
+impl EachSpan for Gradients<'_> {
     #[inline(always)]
     unsafe fn span<V: Vector, const WHOLE: bool>(&mut self, span: Span<WHOLE>) {
         // SAFETY: the caller's promise; the rows of this input map are this task's alone.
@@ -223,9 +241,11 @@ impl<const R: usize> EachSpan for Gradients<'_, R> {
                 *value = span.load(&self.sums[i * self.stride + self.row * self.out_maps..][..self.out_maps]);
             }
             let gradients: [[_; R]; R] = Output::square(&values);
-            for (i, value) in gradients.as_flattened().iter().enumerate() {
-                let at = (i * self.in_maps + self.row) * self.out_maps;
-                span.store(*value, self.result.slice(at..at + self.out_maps));
+            for (y, row) in (self.origin[0]..self.size).zip(&gradients) {
+                for (x, value) in (self.origin[1]..self.size).zip(row) {
+                    let at = ((y * self.size + x) * self.in_maps + self.row) * self.out_maps;
+                    span.store(*value, self.result.slice(at..at + self.out_maps));
+                }
             }
         }
     }
