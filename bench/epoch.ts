@@ -15,17 +15,8 @@ import { parseArgs } from 'node:util';
 import { presets } from '@ilsvrc/config';
 import { readManifest } from '@ilsvrc/dataset';
 import { machine, watchOthers } from '@ilsvrc/engine';
-import {
-  buildStep,
-  type EngineRound,
-  type Row,
-  resultsFolder,
-  root,
-  run,
-  spread,
-  table,
-  writeResult,
-} from './tools.ts';
+import { passes } from './contestants.ts';
+import { type Row, resultsFolder, root, run, spread, table, writeResult } from './tools.ts';
 
 /** The share of the step's rate that training is to reach. */
 const bar = 0.95;
@@ -69,11 +60,7 @@ async function measure(dataset: string, directory: string) {
   const { name, classes } = await readManifest(dataset);
   const net = join(directory, 'net.json');
   writeFileSync(net, JSON.stringify(presets.alexnet.net(classes.length)));
-  const step = buildStep();
-  const alone = (): EngineRound => {
-    const work = ['--net', net, '--pass', 'step', '--batch', String(batch)];
-    return JSON.parse(run(step, [...work, '--threads', values.threads, '--repeats', '5']));
-  };
+  const alone = passes({ net, pass: 'step', batch, threads: Number(values.threads), repeats: 5 });
   const others = watchOthers();
   const before = alone();
   const { steps, whole } = await train(dataset, directory);

@@ -13,7 +13,8 @@ import { parseArgs } from 'node:util';
 import { isPreset, presets } from '@ilsvrc/config';
 import { readManifest } from '@ilsvrc/dataset';
 import { machine, Session } from '@ilsvrc/engine';
-import { buildStep, type EngineRound, root, run, spread } from './tools.ts';
+import { passes } from './contestants.ts';
+import { root, spread } from './tools.ts';
 
 /** What is aimed at: one view at so much of the forward rate, ten views in so many times the time of one. */
 const bars = { share_of_forward: 0.9, ten_views_cost: 10.5 };
@@ -82,14 +83,10 @@ async function measure(preset: string, dataset: string, directory: string) {
 
 /** Images a second of the forward pass alone. */
 function forward(net: string): number {
-  const work = ['--net', net, '--pass', 'forward', '--batch', values.batch];
-  const { seconds }: EngineRound = JSON.parse(
-    run(step, [...work, '--threads', values.threads, '--repeats', '3']),
-  );
-  return Number(values.batch) / spread(seconds).median;
+  const [batch, threads] = [Number(values.batch), Number(values.threads)];
+  return batch / spread(passes({ net, pass: 'forward', batch, threads, repeats: 3 })().seconds).median;
 }
 
-const step = buildStep();
 const directory = mkdtempSync(join(tmpdir(), 'ilsvrc-eval-'));
 try {
   const rows = [];

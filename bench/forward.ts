@@ -12,15 +12,12 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { presets } from '@ilsvrc/config';
 import { exportModel, machine, watchOthers } from '@ilsvrc/engine';
+import { askPeer, type EngineRound, engine, medianPeak, startTorch } from './contestants.ts';
 import { drawDatasets, drawModel } from './models.ts';
 import {
   available,
-  buildStep,
   contest,
-  type EngineRound,
   type Group,
-  installPython,
-  medianPeak,
   type Peer,
   resultsFolder,
   root,
@@ -49,16 +46,7 @@ const threads = Number(values.threads);
 const net = presets.alexnet.net(1000);
 const skipped: Skipped[] = [];
 const versions = [run('rustc', ['--version']).trim()];
-const engine: EngineRound[] = [];
-
-async function startTorch(directory: string): Promise<Peer> {
-  const python = values.python ?? installPython(directory, 'bench/peers/pytorch/requirements.txt');
-  const cache = { TORCHINDUCTOR_CACHE_DIR: join(directory, 'inductor') };
-  const peer = startPeer(python, [join(root, 'bench/peers/pytorch/step.py'), values.threads], cache);
-  const { version, instruction_set } = await peer.line();
-  versions.push(`PyTorch ${version} ${instruction_set}`);
-  return peer;
-}
+const engineRounds: EngineRound[] = [];
 
 /** ONNX Runtime with the model that `ilsvrc export` makes of drawn weights. */
 async function startOnnx(directory: string): Promise<Peer> {
@@ -89,33 +77,17 @@ function readingWeights(): number {
 
 /** Everybody at one batch size. */
 async function compare(batch: number, repeats: number, file: string, torch?: Peer, onnx?: Peer) {
-  const step = buildStep();
   const rounds: EngineRound[] = [];
-  const ours = {
-    who: 'ilsvrc',
-    run: () => {
-      const work = ['--net', file, '--pass', 'forward', '--batch', String(batch)];
-      const round: EngineRound = JSON.parse(
-        run(step, [...work, '--threads', values.threads, '--repeats', String(repeats)]),
-      );
-      rounds.push(round);
-      return round.seconds;
-    },
-  };
-  const ask = async (peer: Peer, request: object): Promise<number[]> => {
-    const { seconds, error } = await peer.ask({ ...request, batch, repeats });
-    if (error !== undefined) throw new Error(error);
-    return seconds;
-  };
+  const ours = engine({ net: file, pass: 'forward', batch, threads, repeats }, rounds);
   const pytorch = (peer: Peer, compiled: boolean) =>
     ['NCHW', 'channels_last'].map((layout) => ({
       who: `PyTorch, ${compiled ? 'compiled' : 'eager'}, ${layout}`,
-      run: () => ask(peer, { pass: 'forward', net: file, layout, compiled }),
+      run: () => askPeer(peer, { pass: 'forward', net: file, layout, compiled, batch, repeats }),
     }));
   const runtime = (peer: Peer) =>
     [...new Set([threads, 1])].map((count) => ({
       who: `ONNX Runtime, threads: ${count}`,
-      run: () => ask(peer, { threads: count }),
+      run: () => askPeer(peer, { threads: count, batch, repeats }),
     }));
   const groups: Group[] = [];
   if (torch)
@@ -124,7 +96,7 @@ async function compare(batch: number, repeats: number, file: string, torch?: Pee
   const name = batch === 1 ? 'alexnet, latency of one image' : `alexnet, forward, batch ${batch}`;
   const unit = batch === 1 ? ('ms' as const) : ('images/s' as const);
   const rows = await contest({ name, batch, unit, rounds: Number(values.rounds) }, ours, groups, skipped);
-  engine.push(...rounds);
+  engineRounds.push(...rounds);
   const [first] = rows;
   const [round] = rounds;
   if (!first || !round) throw new Error('--rounds must be at least 1');
@@ -139,18 +111,20 @@ async function compare(batch: number, repeats: number, file: string, torch?: Pee
 async function measure(directory: string) {
   const file = join(directory, 'net.json');
   writeFileSync(file, JSON.stringify(net));
-  const torch = await available('PyTorch', skipped, () => startTorch(directory));
+  const torch = await available('PyTorch', skipped, () =>
+    startTorch(directory, values.python, threads, versions),
+  );
   const onnx = await available('ONNX Runtime', skipped, () => startOnnx(directory));
   const others = watchOthers();
   const rows = [...(await compare(128, 2, file, torch, onnx)), ...(await compare(1, 20, file, torch, onnx))];
   torch?.end();
   onnx?.end();
-  versions.push(`engine ${engine[0]?.instruction_set}`);
+  versions.push(`engine ${engineRounds[0]?.instruction_set}`);
   return writeResult(values.out, 'forward', {
     command: 'node bench/forward.ts',
     machine: { ...machine(), others: others() },
     versions,
-    fma_peak: engine.map(({ peak_gflops }) => peak_gflops),
+    fma_peak: engineRounds.map(({ peak_gflops }) => peak_gflops),
     skipped,
     rows,
   });

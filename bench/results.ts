@@ -146,6 +146,11 @@ export const files: File[] = [
     command: 'ilsvrc prep imagenette -o data/im256 && node bench/learn.ts alexnet data/im256',
   },
   {
+    name: 'winograd',
+    command: 'ilsvrc prep cifar10 -o data/cifar --size 32 && node bench/winograd.ts data/cifar',
+    detail: true,
+  },
+  {
     name: 'localize',
     command: 'node bench/localize.ts BUILTIN-MODEL PHOTO-MODEL PHOTOS OTHERS',
     detail: true,

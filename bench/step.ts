@@ -13,19 +13,14 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { isPreset, presets } from '@ilsvrc/config';
 import { machine, type Net, watchOthers } from '@ilsvrc/engine';
+import { askPeer, type EngineRound, engine, medianPeak, startTorch } from './contestants.ts';
 import {
   available,
-  buildStep,
   contest,
-  type EngineRound,
   type Group,
-  installPython,
-  medianPeak,
   resultsFolder,
-  root,
   run,
   type Skipped,
-  startPeer,
   table,
   writeResult,
 } from './tools.ts';
@@ -74,44 +69,24 @@ async function measure(directory: string) {
     return path;
   };
   const [batch, repeats] = [Number(values.batch), Number(values.repeats ?? (preset === 'alexnet' ? 2 : 10))];
-  const engine: EngineRound[] = [];
-  const step = buildStep();
-  const ours = {
-    who: 'ilsvrc',
-    run: () => {
-      const work = ['--net', file(net), '--pass', 'step', '--batch', values.batch];
-      const args = [...work, '--threads', values.threads, '--repeats', String(repeats)];
-      const round: EngineRound = JSON.parse(run(step, args));
-      engine.push(round);
-      return round.seconds;
-    },
-  };
+  const rounds: EngineRound[] = [];
+  const threads = Number(values.threads);
+  const ours = engine({ net: file(net), pass: 'step', batch, threads, repeats }, rounds);
 
   const skipped: Skipped[] = [];
   const versions = [run('rustc', ['--version']).trim()];
-  const torch = await available('PyTorch', skipped, async () => {
-    const python = values.python ?? installPython(directory, 'bench/peers/pytorch/requirements.txt');
-    // What was compiled in the first round stays compiled.
-    const cache = { TORCHINDUCTOR_CACHE_DIR: join(directory, 'inductor') };
-    const peer = startPeer(python, [join(root, 'bench/peers/pytorch/step.py'), values.threads], cache);
-    const { version, instruction_set } = await peer.line();
-    versions.push(`PyTorch ${version} ${instruction_set}`);
-    return peer;
-  });
+  const torch = await available('PyTorch', skipped, () =>
+    startTorch(directory, values.python, threads, versions),
+  );
   const groups: Group[] = [];
-  for (const variant of torch === undefined ? [] : variants(net, preset, file)) {
-    const { name, bar, ...rest } = variant;
-    const peers = layouts.map((layout) => ({
-      who: `PyTorch, ${name}, ${layout}`,
-      run: async (): Promise<number[]> => {
-        const { seconds, error } =
-          (await torch?.ask({ ...rest, layout, batch, repeats, pass: 'step' })) ?? {};
-        if (error !== undefined) throw new Error(error);
-        return seconds;
-      },
-    }));
-    groups.push({ bar, peers });
-  }
+  if (torch !== undefined)
+    for (const { name, bar, ...rest } of variants(net, preset, file)) {
+      const peers = layouts.map((layout) => ({
+        who: `PyTorch, ${name}, ${layout}`,
+        run: () => askPeer(torch, { ...rest, layout, batch, repeats, pass: 'step' }),
+      }));
+      groups.push({ bar, peers });
+    }
 
   const others = watchOthers();
   const name = `${preset}, training step, batch ${batch}`;
@@ -122,9 +97,9 @@ async function measure(directory: string) {
     skipped,
   );
   torch?.end();
-  const peaks = engine.map(({ peak_gflops }) => peak_gflops);
+  const peaks = rounds.map(({ peak_gflops }) => peak_gflops);
   const [first] = rows;
-  const [round] = engine;
+  const [round] = rounds;
   if (!first || !round) throw new Error('--rounds must be at least 1');
   first.of_limit = { name: 'FMA peak', share: (round.gflop_per_image * first.median) / medianPeak(peaks) };
   versions.push(`engine ${round.instruction_set}`);

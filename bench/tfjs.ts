@@ -12,11 +12,10 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { presets } from '@ilsvrc/config';
 import { machine, watchOthers } from '@ilsvrc/engine';
+import { type EngineRound, engine } from './contestants.ts';
 import {
   available,
-  buildStep,
   contest,
-  type EngineRound,
   type Row,
   resultsFolder,
   root,
@@ -70,10 +69,10 @@ function install(directory: string, { name, packages }: (typeof backends)[number
 async function measure(directory: string) {
   const net = join(directory, 'net.json');
   writeFileSync(net, JSON.stringify(presets.alexnet.net(1000)));
-  const engine: EngineRound[] = [];
+  const rounds: EngineRound[] = [];
+  const [threads, repeats] = [Number(values.threads), Number(values.repeats)];
   const skipped: Skipped[] = [];
   const rows: Row[] = [];
-  const step = buildStep();
   const others = watchOthers();
   for (const backend of backends) {
     const { name, who, batch } = backend;
@@ -90,19 +89,10 @@ async function measure(directory: string) {
       return peer;
     });
     if (peer === undefined) continue;
-    const ours = {
-      who: 'ilsvrc',
-      run: () => {
-        const work = ['--net', net, '--pass', 'step', '--batch', String(batch)];
-        const args = [...work, '--threads', values.threads, '--repeats', values.repeats];
-        const round: EngineRound = JSON.parse(run(step, args));
-        engine.push(round);
-        return round.seconds;
-      },
-    };
+    const ours = engine({ net, pass: 'step', batch, threads, repeats }, rounds);
     const theirs = {
       who,
-      run: async (): Promise<number[]> => (await peer.ask({ repeats: Number(values.repeats) })).seconds,
+      run: async (): Promise<number[]> => (await peer.ask({ repeats })).seconds,
     };
     const work = { name: `alexnet, training step, batch ${batch}`, batch, unit: 'images/s' as const };
     rows.push(
@@ -116,9 +106,9 @@ async function measure(directory: string) {
     versions: [
       run('rustc', ['--version']).trim(),
       `TensorFlow.js ${version}`,
-      ...engine.slice(0, 1).map(({ instruction_set }) => `engine ${instruction_set}`),
+      ...rounds.slice(0, 1).map(({ instruction_set }) => `engine ${instruction_set}`),
     ],
-    fma_peak: engine.map(({ peak_gflops }) => peak_gflops),
+    fma_peak: rounds.map(({ peak_gflops }) => peak_gflops),
     skipped,
     rows,
   });

@@ -103,27 +103,6 @@ export async function available<T>(
   }
 }
 
-/** The engine's example `step`, built: its path. */
-export function buildStep(): string {
-  const build = ['build', '--release', '--quiet', '-p', 'ilsvrc-engine', '--example', 'step'];
-  const messages = run('cargo', [...build, '--message-format', 'json-render-diagnostics']);
-  for (const message of messages.trim().split('\n').reverse()) {
-    const { executable } = JSON.parse(message);
-    if (executable) return executable;
-  }
-  throw new Error('cargo names no program for the example step');
-}
-
-/** What the example prints. */
-export interface EngineRound {
-  instruction_set: string;
-  gflop_per_image: number;
-  /** GFLOP/s of multiply-adds in registers, all threads. */
-  peak_gflops: { before: number; after: number };
-  /** Of each pass. */
-  seconds: number[];
-}
-
 /** One work and everybody who does it. */
 export interface Contestant {
   who: string;
@@ -215,10 +194,6 @@ export async function contest(
   }
   return rows;
 }
-
-/** The median of the peaks of some rounds, GFLOP/s. */
-export const medianPeak = (peaks: EngineRound['peak_gflops'][]) =>
-  spread(peaks.flatMap(({ before, after }) => [before, after])).median;
 
 /** Writes `NAME.json` and returns the document. */
 export function writeResult(folder: string, name: string, result: Omit<Result, 'date'>): Result {

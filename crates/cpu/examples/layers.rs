@@ -1,7 +1,8 @@
 //! Times the ops of each layer of a tower of the paper's network, as a share of the multiply-add peak measured just
-//! before and after. `cargo run --release -p ilsvrc-cpu --example layers [BATCH] [THREADS]`
+//! before and after; arithmetic is counted as that of direct convolutions, so transforms may pass 100 %.
+//! `cargo run --release -p ilsvrc-cpu --example layers [BATCH] [THREADS] [direct]`
 
-use ilsvrc_cpu::{CpuBackend, instruction_set, peak_gflops};
+use ilsvrc_cpu::{Convolution, CpuBackend, instruction_set, peak_gflops};
 use ilsvrc_network::{
     Activation, Backend, Buffer, BufferId, Learning, Mode, Net, Norm, Op, ParamId, Parameter, Pass, Plan,
     PoolKind, TowerPlan, Window,
@@ -20,11 +21,14 @@ const DENSE: [(&str, usize, usize); 3] = [("fc6", 9216, 2048), ("fc7", 4096, 204
 const NORM: Norm = Norm { size: 5, k: 2.0, alpha: 2e-5, beta: 0.75 };
 
 fn main() {
-    let mut numbers = std::env::args().skip(1).map(|a| a.parse().expect("a number"));
+    let (words, numbers): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|a| a == "direct");
+    let convolution = if words.is_empty() { Convolution::Automatic } else { Convolution::Direct };
+    let mut numbers = numbers.iter().map(|a| a.parse().expect("a number"));
     let batch = numbers.next().unwrap_or(32);
     let threads = numbers.next().unwrap_or(1);
-    println!("{}, {threads} threads, batch {batch}", instruction_set());
-    let bench = Bench { backend: CpuBackend::new(&[threads]).expect("threads"), batch, threads };
+    println!("{}, {threads} threads, batch {batch}, convolutions {convolution:?}", instruction_set());
+    let backend = CpuBackend::new(&[threads]).expect("threads").convolving(convolution);
+    let bench = Bench { backend, batch, threads };
     let (input, output, gradient) = (BufferId(0), BufferId(1), BufferId(2));
     let (weights, bias) = (ParamId(0), ParamId(1));
     for (name, [side, out, size, stride, pad, in_maps, out_maps]) in CONVOLUTIONS {

@@ -48,3 +48,23 @@ impl Convolution {
         (worth && shape.window.stride == 1).then_some(transformed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ilsvrc_network::Window;
+
+    #[test]
+    fn transforms_are_chosen_by_shape_and_batch() {
+        let chosen = |[side, size, stride, in_maps, out_maps]: [usize; 5], batch| {
+            let window = Window { input: side, output: side, size, stride, pad: size / 2 };
+            let shape = Shape { window, in_maps, out_maps };
+            Convolution::Automatic.transformed(&shape, side, batch).is_some()
+        };
+        assert!(chosen([27, 5, 1, 48, 128], 1), "196 tiles");
+        assert!(!chosen([13, 3, 1, 256, 192], 3) && chosen([13, 3, 1, 256, 192], 4), "16 tiles an image");
+        assert!(!chosen([55, 11, 4, 3, 48], 128), "no transforms");
+        assert!(!chosen([27, 5, 2, 48, 128], 128), "a step of 2");
+        assert!(!chosen([32, 5, 1, 3, 32], 128) && !chosen([13, 3, 1, 256, 8], 128), "few maps");
+    }
+}

@@ -1,7 +1,7 @@
 //! Gradients of few weights, as those of a first layer, which reads three maps: images are shared among tasks, and each
 //! task has sums of its own.
 
-use super::{Padded, Shape, sum_rows};
+use super::{Shape, sum_rows};
 use crate::arena::Shared;
 use crate::backend::Machine;
 use crate::gemm::{Finish, Left, Matrix, STORE, Tile, pack_rows};
@@ -38,8 +38,8 @@ pub(super) fn weight_gradient(
     let Shape { window, in_maps, out_maps } = *shape;
     let kernel = machine.kernel;
     let panels = kernel.panels(out_maps);
-    let width = (window.output - 1) * window.stride + window.size;
-    let padded = Padded { side: window.input, maps: in_maps, pad: window.pad as isize, dilation: 1, width };
+    let padded = shape.read();
+    let width = padded.width;
     let image = width * width * in_maps;
     let behind = image.next_multiple_of(LINE);
     let positions = window.output * window.output;

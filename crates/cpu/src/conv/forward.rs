@@ -27,10 +27,9 @@ pub(crate) fn forward(
     activation: Activation,
     output: &mut [f32],
 ) -> Result<()> {
-    let Shape { window, in_maps, out_maps } = *shape;
-    let width = (window.output - 1) * window.stride + window.size;
+    let Shape { window, out_maps, .. } = *shape;
     let sliding = Sliding {
-        padded: Padded { side: window.input, maps: in_maps, pad: window.pad as isize, dilation: 1, width },
+        padded: shape.read(),
         size: window.size,
         stride: window.stride,
         side: window.output,
@@ -38,15 +37,8 @@ pub(crate) fn forward(
     };
     let weights = Matrix { data: weights, stride: out_maps };
     let finish = Finish { accumulate: false, bias: Some(bias), activation };
-    match machine.convolution.transformed(shape, sliding.side, batch) {
-        Some(Transformed::Three) => {
-            winograd::run::<4, 3>(&sliding, machine, batch, input, &weights, finish, output)
-        }
-        Some(Transformed::Five) => {
-            winograd::run::<2, 5>(&sliding, machine, batch, input, &weights, finish, output)
-        }
-        None => sliding.run(machine, batch, input, &weights, finish, output),
-    }
+    let way = machine.convolution.transformed(shape, sliding.side, batch);
+    sliding.compute(way, machine, batch, input, &weights, finish, output)
 }
 
 /// `input_gradient = conv_transposed(output_gradient, weights)`. With `i = o * stride - pad + k` for kernel position
@@ -71,15 +63,8 @@ pub(crate) fn input_gradient(
     let sliding = Sliding { padded, size: window.size, stride: 1, side: window.input, maps: in_maps };
     let weights = Flipped { weights, positions: window.size * window.size, in_maps, out_maps };
     let finish = Finish { accumulate: false, bias: None, activation: Activation::None };
-    match machine.convolution.transformed(shape, sliding.side, batch) {
-        Some(Transformed::Three) => {
-            winograd::run::<4, 3>(&sliding, machine, batch, output_gradient, &weights, finish, input_gradient)
-        }
-        Some(Transformed::Five) => {
-            winograd::run::<2, 5>(&sliding, machine, batch, output_gradient, &weights, finish, input_gradient)
-        }
-        None => sliding.run(machine, batch, output_gradient, &weights, finish, input_gradient),
-    }
+    let way = machine.convolution.transformed(shape, sliding.side, batch);
+    sliding.compute(way, machine, batch, output_gradient, &weights, finish, input_gradient)
 }
 
 /// Kernels turned around and transposed: row (position, output map), column (input map).
@@ -138,6 +123,25 @@ impl Sliding {
         }
         let images = TASK_POSITIONS.div_ceil(self.side * self.side).min(TASK_ELEMENTS / image);
         (images.min(batch.div_ceil(2 * threads)).max(1), 1)
+    }
+
+    /// By the transforms that were chosen, or directly.
+    fn compute(
+        &self,
+        way: Option<Transformed>,
+        machine: &mut Machine,
+        batch: usize,
+        input: &[f32],
+        weights: &impl Rows,
+        finish: Finish,
+        output: &mut [f32],
+    ) -> Result<()> {
+        let run = match way {
+            Some(Transformed::Three) => winograd::run::<4, 3>,
+            Some(Transformed::Five) => winograd::run::<2, 5>,
+            None => Self::run,
+        };
+        run(self, machine, batch, input, weights, finish, output)
     }
 
     fn run(

@@ -22,6 +22,15 @@ pub(crate) struct Shape {
     pub(crate) out_maps: usize,
 }
 
+impl Shape {
+    /// The maps that the windows read, as far as they reach.
+    fn read(&self) -> Padded {
+        let Self { window, in_maps, .. } = *self;
+        let width = (window.output - 1) * window.stride + window.size;
+        Padded { side: window.input, maps: in_maps, pad: window.pad as isize, dilation: 1, width }
+    }
+}
+
 /// A map of NHWC images and what surrounds it: zeros, and for the gradient of a strided convolution zeros between its
 /// positions. Square sides.
 #[derive(Clone, Copy)]

@@ -1,6 +1,6 @@
 //! Gradients of a convolution's weights and biases.
 
-use super::{Padded, Shape, few_weights, winograd};
+use super::{Shape, few_weights, winograd};
 use crate::arena::Shared;
 use crate::backend::Machine;
 use crate::gemm::{Finish, Left, Matrix, Tile, pack_rows};
@@ -51,8 +51,8 @@ fn direct(
     let Shape { window, in_maps, out_maps } = *shape;
     let kernel = machine.kernel;
     let panels = kernel.panels(out_maps);
-    let width = (window.output - 1) * window.stride + window.size;
-    let padded = Padded { side: window.input, maps: in_maps, pad: window.pad as isize, dilation: 1, width };
+    let padded = shape.read();
+    let width = padded.width;
     let image = width * width * in_maps;
     let positions = window.output * window.output;
     let group = (GROUP_ELEMENTS / (image + panels.packed(positions))).clamp(1, batch);

@@ -3,6 +3,8 @@
 //! instead of `n^2 size^2`: 144 for 3 x 3 kernels, 100 for 5 x 5.
 
 mod forward;
+#[cfg(test)]
+mod points_tests;
 mod transform;
 mod vectors;
 mod weights;

@@ -35,9 +35,9 @@ pub(in crate::conv) fn weight_gradient(
 ) -> Result<()> {
     let Shape { window, in_maps, out_maps } = *shape;
     let (kernel, set) = (machine.kernel, machine.set);
-    let padded = |side, maps, pad: usize| Padded { side, maps, pad: pad as isize, dilation: 1, width: 0 };
-    let inputs = Tiling::new(padded(window.input, in_maps, window.pad), window.output, N);
-    let outputs = Tiling::new(padded(window.output, out_maps, 0), window.output, N);
+    let inputs = Tiling::new(shape.read(), window.output, N);
+    let gradients = Padded { side: window.output, maps: out_maps, pad: 0, dilation: 1, width: window.output };
+    let outputs = Tiling::new(gradients, window.output, N);
     let across = inputs.across;
     let (in_panels, out_panels) = (kernel.panels(in_maps), kernel.panels(out_maps));
 

@@ -1,0 +1,104 @@
+//! Why these points: f32 errors of a convolution in two dimensions by several pairs, from matrices made for each pair.
+
+use super::transform::{A, B, POINTS};
+use ilsvrc_random::{Purpose, Stream};
+
+/// Maps that are summed over, and tiles.
+const MAPS: usize = 64;
+const TILES: usize = 24;
+
+type Matrix = Vec<Vec<f32>>;
+
+/// `A^T`, `G` and `B^T` of `outputs` and kernels of `7 - outputs` with points 0, ±a, ±b and infinity.
+fn matrices([a, b]: [f64; 2], outputs: usize) -> [Matrix; 3] {
+    let (size, points) = (POINTS + 1 - outputs, [0.0, a, -a, b, -b]);
+    let single =
+        |rows: Vec<Vec<f64>>| rows.into_iter().map(|r| r.into_iter().map(|x| x as f32).collect()).collect();
+    let mut to_outputs = vec![vec![0.0; POINTS]; outputs];
+    let (mut of_kernel, mut of_input) = (vec![vec![0.0; size]; POINTS], vec![vec![0.0; POINTS]; POINTS]);
+    for (i, p) in points.iter().enumerate() {
+        let others = || points.iter().enumerate().filter(move |(j, _)| *j != i).map(|(_, q)| q);
+        let distances: f64 = others().map(|q| p - q).product();
+        (0..outputs).for_each(|m| to_outputs[m][i] = p.powi(m as i32));
+        (0..size).for_each(|m| of_kernel[i][m] = p.powi(m as i32) / distances);
+        of_input[i][..POINTS - 1].copy_from_slice(&coefficients(others()));
+    }
+    to_outputs[outputs - 1][POINTS - 1] = 1.0;
+    of_kernel[POINTS - 1][size - 1] = 1.0;
+    of_input[POINTS - 1] = coefficients(points.iter());
+    [single(to_outputs), single(of_kernel), single(of_input)]
+}
+
+/// The coefficients, the lowest first, of the product of `x - q`.
+fn coefficients<'a>(points: impl Iterator<Item = &'a f64>) -> Vec<f64> {
+    points.fold(vec![1.0], |c, q| {
+        let mut product = vec![0.0; c.len() + 1];
+        for (i, c) in c.iter().enumerate() {
+            product[i] -= q * c;
+            product[i + 1] += c;
+        }
+        product
+    })
+}
+
+/// `m x m^T`
+fn both_ways(m: &Matrix, x: &Matrix) -> Matrix {
+    let row = |r: &Vec<f32>| (0..x[0].len()).map(|j| (0..r.len()).map(|k| r[k] * x[k][j]).sum()).collect();
+    let half: Matrix = m.iter().map(row).collect();
+    half.iter().map(|h| m.iter().map(|r| h.iter().zip(r).map(|(x, y)| x * y).sum()).collect()).collect()
+}
+
+/// Root mean square error, over that of what is right.
+fn error(pair: [f64; 2], outputs: usize) -> f64 {
+    let size = POINTS + 1 - outputs;
+    let [to_outputs, of_kernel, of_input] = matrices(pair, outputs);
+    let (mut off, mut scale) = (0.0, 0.0);
+    for tile in 0..TILES as u32 {
+        let square = |index: u32, map: u32, side: usize| -> Matrix {
+            let stream = Stream::new(3, Purpose::Weights, u64::from(tile), 1000 * index + map);
+            (0..side)
+                .map(|y| (0..side).map(|x| stream.normal_pair((y * 8 + x) as u32)[0]).collect())
+                .collect()
+        };
+        let mut sums = vec![vec![0.0f32; POINTS]; POINTS];
+        let mut right = vec![vec![0.0f64; outputs]; outputs];
+        for map in 0..MAPS as u32 {
+            let mut input = square(0, map, POINTS);
+            input.iter_mut().flatten().for_each(|x| *x = x.max(0.0));
+            let kernel = square(1, map, size);
+            let (v, u) = (both_ways(&of_input, &input), both_ways(&of_kernel, &kernel));
+            for (sums, (v, u)) in sums.iter_mut().zip(v.iter().zip(&u)) {
+                sums.iter_mut().zip(v.iter().zip(u)).for_each(|(sum, (v, u))| *sum += v * u);
+            }
+            for (y, row) in right.iter_mut().enumerate() {
+                for (x, right) in row.iter_mut().enumerate() {
+                    for (dy, kernel) in kernel.iter().enumerate() {
+                        for (dx, k) in kernel.iter().enumerate() {
+                            *right += f64::from(input[y + dy][x + dx]) * f64::from(*k);
+                        }
+                    }
+                }
+            }
+        }
+        for (result, right) in both_ways(&to_outputs, &sums).iter().flatten().zip(right.iter().flatten()) {
+            off += (f64::from(*result) - right).powi(2);
+            scale += right.powi(2);
+        }
+    }
+    (off / scale).sqrt()
+}
+
+#[test]
+fn these_points_round_least() {
+    let ours = [f64::from(A), f64::from(B)];
+    // Outputs of forward passes, 3 x 3 and 5 x 5, and of weight gradients.
+    for outputs in [4, 2, 3] {
+        let least = error(ours, outputs);
+        println!("F({outputs}, {}): {ours:?} {least:.1e}", POINTS + 1 - outputs);
+        for others in [[1.0, 2.0], [0.5, 1.0], [0.5, 2.0], [0.5, 1.25], [1.0, 2.5]] {
+            let error = error(others, outputs);
+            println!("  {others:?} {error:.1e}, {:.1} times as much", error / least);
+            assert!(error > 1.15 * least, "{others:?} has {error:.1e}, ours {least:.1e}");
+        }
+    }
+}
