@@ -4,7 +4,13 @@ import { join } from 'node:path';
 
 const ink = '#24292f';
 const grey = '#57606a';
-const colours = { image: '#9ec5fe', window: '#4c8dff', weights: '#ffe69c', sums: '#8fd6a3', transformed: '#d3c4f3' };
+const colours = {
+  image: '#9ec5fe',
+  window: '#4c8dff',
+  weights: '#ffe69c',
+  sums: '#8fd6a3',
+  transformed: '#d3c4f3',
+};
 
 /** A text; `anchor` is start, middle or end. */
 const text = (x, y, words, { size = 13, anchor = 'middle', weight = 400, colour = ink } = {}) =>
@@ -27,7 +33,11 @@ const grid = (x, y, rows, columns, size, fill) =>
 function direct() {
   const inside = (row, column) => row > 0 && row < 8 && column > 0 && column < 8;
   return [
-    text(20, 28, 'Directly: a product of matrices that are never made', { size: 15, anchor: 'start', weight: 600 }),
+    text(20, 28, 'Directly: a product of matrices that are never made', {
+      size: 15,
+      anchor: 'start',
+      weight: 600,
+    }),
     grid(20, 60, 9, 9, 18, (row, column) => (inside(row, column) ? colours.image : '#fff')),
     box(56, 78, 54, 54, 'none', { stroke: '#d1242f', thick: 2.5 }),
     box(74, 78, 54, 54, 'none', { stroke: '#d1242f', thick: 2.5 }),
