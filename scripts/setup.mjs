@@ -124,6 +124,25 @@ function installPackages() {
   writeFileSync(stamp, want);
 }
 
+/** Features of the engine that can be built here: ranks on several hosts need the system's MPI, and libclang for its headers. */
+function features() {
+  const folders = [
+    process.env.LIBCLANG_PATH,
+    ...['/usr/lib', '/usr/lib64', '/usr/local/lib'].flatMap((folder) =>
+      existsSync(folder) ? [folder, ...readdirSync(folder).map((name) => join(folder, name))] : [],
+    ),
+  ].flatMap((folder) => (folder ? [folder, join(folder, 'lib')] : []));
+  const isLibclang = (name) => /^libclang(-\d+)?\.(so|dylib)/.test(name);
+  const hasLibclang = folders.some((folder) => {
+    try {
+      return readdirSync(folder).some(isLibclang);
+    } catch {
+      return false;
+    }
+  });
+  return version('mpicc') && hasLibclang ? 'mpi' : '';
+}
+
 /** Runs what was asked for and ends with its status. Ctrl-C reaches it by itself: it saves and stops, so we wait. */
 function finish(args) {
   const child = spawn('node', args, { cwd: root, stdio: 'inherit', env });
@@ -149,7 +168,8 @@ if (!atLeast(version('node') ?? '0', '24')) {
     'Node 24 is needed. On Linux it comes as an npm package (was --omit=optional used?); elsewhere install it',
   );
 }
-say('building (the first time takes minutes)');
+env.ILSVRC_FEATURES = features();
+say(`building${env.ILSVRC_FEATURES && ' with MPI'} (the first time takes minutes)`);
 run(join(bin, 'turbo'), ['run', 'build', 'build:native', '--output-logs=errors-only']);
 const script = targets[target];
 if (script) finish([...script, ...rest]);

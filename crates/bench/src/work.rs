@@ -155,6 +155,7 @@ pub(crate) fn load(
     let options = LoaderOptions {
         split: split.to_owned(),
         batch: BATCH,
+        part: (0, 1),
         seed: 0,
         epoch,
         first_batch: 0,

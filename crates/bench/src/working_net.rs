@@ -122,13 +122,13 @@ impl WorkingNet {
 
     /// Runs one op of a tower on what its buffers hold.
     pub(crate) fn run(&mut self, tower: usize, op: &ilsvrc_network::Op) -> Result<()> {
-        let pass = Pass { batch: self.plan.batch, mode: Mode::Train { seed: SEED, step: 0 } };
+        let pass = Pass { batch: self.plan.batch, mode: Mode::Train { seed: SEED, step: 0, first: 0 } };
         self.backend.run(&mut self.towers[tower], std::slice::from_ref(op), &pass)
     }
 
     fn next_pass(&mut self) -> Pass {
         self.steps += 1;
-        Pass { batch: self.plan.batch, mode: Mode::Train { seed: SEED, step: self.steps } }
+        Pass { batch: self.plan.batch, mode: Mode::Train { seed: SEED, step: self.steps, first: 0 } }
     }
 }
 

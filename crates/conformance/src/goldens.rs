@@ -74,7 +74,7 @@ fn check_steps<B: Backend>(name: &str, backend: B, places: &[usize], tolerance: 
     };
     let rule = UpdateRule { rate: golden.rate, momentum: 0.9, decay: 0.0005 };
     for step in 0..steps {
-        let pass = Pass { batch, mode: Mode::Train { seed: SEED, step } };
+        let pass = Pass { batch, mode: Mode::Train { seed: SEED, step, first: 0 } };
         executor.forward(&input, &pass).unwrap();
         let loss = executor.loss(&golden.labels).unwrap();
         let expected = golden.numbers("losses")[step as usize];

@@ -157,7 +157,7 @@ impl Bench {
                 .write_buffer(&mut tower, BufferId(i), &noise(elements * self.batch))
                 .expect("a buffer");
         }
-        let pass = Pass { batch: self.batch, mode: Mode::Train { seed: 1, step: 0 } };
+        let pass = Pass { batch: self.batch, mode: Mode::Train { seed: 1, step: 0, first: 0 } };
         for (what, op) in ops {
             let ops = std::slice::from_ref(op);
             self.backend.run(&mut tower, ops, &pass).expect("a pass");

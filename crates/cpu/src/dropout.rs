@@ -11,8 +11,9 @@ const LANES: usize = 16;
 /// Elements of a task; a multiple of `4 * LANES`.
 const CHUNK: usize = 8 * 1024;
 
-/// Sets the elements that the mask drops to zero. `values` are those of the whole batch, from element 0.
-pub(crate) fn mask(machine: &Machine, stream: &Stream, rate: f32, values: &mut [f32]) {
+/// Sets the elements that the mask drops to zero. `values` are those of the whole batch, the first of them element `begin` of
+/// the stream.
+pub(crate) fn mask(machine: &Machine, stream: &Stream, begin: usize, rate: f32, values: &mut [f32]) {
     struct Mask<'a>(&'a Stream, f32, u32, &'a mut [f32]);
     impl Work for Mask<'_> {
         #[inline(always)]
@@ -30,10 +31,16 @@ pub(crate) fn mask(machine: &Machine, stream: &Stream, rate: f32, values: &mut [
             }
         }
     }
+    // Those before the first whole block, one by one.
+    let (lead, values) = values.split_at_mut(begin.next_multiple_of(4).min(begin + values.len()) - begin);
+    for (e, value) in (begin..).zip(&mut *lead) {
+        *value = if stream.uniform(e as u32) >= rate { *value } else { 0.0 };
+    }
+    let block = (begin + lead.len()) / 4;
     let set = machine.set;
     machine.pool.install(|| {
         values.par_chunks_mut(CHUNK).enumerate().for_each(|(i, values)| {
-            set.run(Mask(stream, rate, (i * CHUNK / 4) as u32, values));
+            set.run(Mask(stream, rate, (block + i * CHUNK / 4) as u32, values));
         });
     });
 }

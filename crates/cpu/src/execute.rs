@@ -161,19 +161,21 @@ pub(crate) fn execute(backend: &CpuBackend, tower: &mut CpuTower, op: &Op, pass:
         Op::Dropout { elements, rate, layer, buffer } => {
             let values = &mut arena[at(buffer, elements)?];
             match pass.mode {
-                Mode::Train { seed, step } => {
-                    dropout::mask(machine, &stream(seed, step, layer, tower.number), rate, values);
+                Mode::Train { seed, step, first } => {
+                    let stream = stream(seed, step, layer, tower.number);
+                    dropout::mask(machine, &stream, first * elements, rate, values);
                 }
                 Mode::Test => dropout::scale(machine, 1.0 - rate, values),
             }
             Ok(())
         }
         Op::DropoutGradient { elements, rate, layer, gradient } => {
-            let Mode::Train { seed, step } = pass.mode else {
+            let Mode::Train { seed, step, first } = pass.mode else {
                 return Err(Error::new(INTERNAL, "a backward pass of dropout in test mode"));
             };
             let values = &mut arena[at(gradient, elements)?];
-            dropout::mask(machine, &stream(seed, step, layer, tower.number), rate, values);
+            let stream = stream(seed, step, layer, tower.number);
+            dropout::mask(machine, &stream, first * elements, rate, values);
             Ok(())
         }
         Op::Softmax { classes, logits, probabilities, gradient } => {

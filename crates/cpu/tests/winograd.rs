@@ -45,7 +45,7 @@ fn results<B: Backend>(
     backend.write_parameter(&mut tower, WEIGHTS, Slot::Value, &normal(1, weights, deviation)).unwrap();
     backend.write_parameter(&mut tower, BIAS, Slot::Value, &vec![0.0; out_maps]).unwrap();
 
-    let pass = Pass { batch, mode: Mode::Train { seed: 1, step: 0 } };
+    let pass = Pass { batch, mode: Mode::Train { seed: 1, step: 0, first: 0 } };
     let run = |op: Op, tower: &mut B::Tower| backend.run(tower, &[op], &pass).unwrap();
     let (weights_id, bias, activation) = (WEIGHTS, BIAS, Activation::None);
     let mut output = vec![0.0; buffers[1] * batch];

@@ -7,7 +7,7 @@
 struct State {  // repr(C) on the host; one in device memory, written before a step
   unsigned long long seed, step;
   float rate, momentum, decay;
-  unsigned pad;
+  unsigned first;  // where the batch begins in that of the step (`Mode::Train` of crates/network)
 };
 
 // Four 32-bit numbers from the 128-bit counter under a 64-bit key: a bijection of the counters.

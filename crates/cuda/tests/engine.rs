@@ -38,7 +38,7 @@ fn train<B: Backend>(net: &Net, backend: B, places: &[usize], batch: usize, step
     for step in 0..=steps {
         let images = if step == steps { batch.div_ceil(2) } else { batch };
         let data = Batch::new(images, net.image, net.crop, classes, step as u32);
-        let pass = Pass { batch: images, mode: Mode::Train { seed: 5, step } };
+        let pass = Pass { batch: images, mode: Mode::Train { seed: 5, step, first: 0 } };
         executor.begin_step(&data.input(), &pass, &RULE).unwrap();
         under_way += 1;
         if under_way > executor.steps_ahead() {
@@ -209,7 +209,7 @@ fn weights_do_not_change_when_the_loss_is_no_number() {
     };
     let before = others(&executor);
     let data = Batch::new(3, net.image, net.crop, 4, 0);
-    let pass = Pass { batch: 3, mode: Mode::Train { seed: 5, step: 0 } };
+    let pass = Pass { batch: 3, mode: Mode::Train { seed: 5, step: 0, first: 0 } };
     for _ in 0..2 {
         executor.begin_step(&data.input(), &pass, &RULE).unwrap();
     }
@@ -298,7 +298,7 @@ fn calls_may_come_from_any_thread() {
     let plan = Plan::new(&net, 2, Use::Training).unwrap();
     let mut executor = Executor::new(backend(&[0, 1], Precision::Bf16), plan, &[0, 1]).unwrap();
     let data = Batch::new(2, net.image, net.crop, 4, 0);
-    let pass = Pass { batch: 2, mode: Mode::Train { seed: 5, step: 0 } };
+    let pass = Pass { batch: 2, mode: Mode::Train { seed: 5, step: 0, first: 0 } };
     let mut apart = |act: &mut (dyn FnMut(&mut Executor<CudaBackend>) + Send)| {
         std::thread::scope(|scope| scope.spawn(|| act(&mut executor)).join().unwrap());
     };

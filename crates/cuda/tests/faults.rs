@@ -21,7 +21,7 @@ fn train(places: &[usize]) -> Result<(), Error> {
     executor.initialise(3)?;
     for step in 0..3 {
         let data = Batch::new(3, net.image, net.crop, 4, step as u32);
-        let pass = Pass { batch: 3, mode: Mode::Train { seed: 5, step } };
+        let pass = Pass { batch: 3, mode: Mode::Train { seed: 5, step, first: 0 } };
         executor.begin_step(&data.input(), &pass, &RULE)?;
         executor.end_step()?;
     }

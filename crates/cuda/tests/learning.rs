@@ -38,7 +38,7 @@ fn executor<B: Backend>(net: &Net, backend: B) -> Executor<B> {
 }
 
 fn begin(executor: &mut dyn Execution, data: &Batch, step: u64) {
-    let pass = Pass { batch: BATCH, mode: Mode::Train { seed: 5, step } };
+    let pass = Pass { batch: BATCH, mode: Mode::Train { seed: 5, step, first: 0 } };
     executor.begin_step(&data.input(), &pass, &RULE).unwrap();
 }
 

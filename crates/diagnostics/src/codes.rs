@@ -79,6 +79,12 @@ codes! {
     GPU_FAILED = "E0409";
     /// No machine code for this GPU: none is built in and no NVRTC is there to compile it.
     NO_KERNELS = "E0410";
+    /// Several ranks were started, and this build cannot bring them together.
+    RANKS_UNAVAILABLE = "E0420";
+    /// A rank does not answer any more.
+    RANK_LOST = "E0421";
+    /// Ranks were started with different settings.
+    RANKS_DIFFER = "E0422";
     /// The split asked for does not exist or holds no images.
     SPLIT_EMPTY = "E0502";
     /// A file of boxes is the head of another model.

@@ -89,7 +89,7 @@ impl Run {
             .collect();
         let (pixels, side, labels) = (&batch.pixels, batch.side, &batch.labels);
         let input = Input { pixels, side, views: &views, mean, mean_side: net.image, labels };
-        let pass = Pass { batch: batch.n, mode: Mode::Train { seed: SEED, step } };
+        let pass = Pass { batch: batch.n, mode: Mode::Train { seed: SEED, step, first: 0 } };
         let begin = Instant::now();
         self.executor.begin_step(&input, &pass, rule)?;
         self.sum += self.executor.end_step()?.loss;
@@ -120,6 +120,7 @@ impl Batches<'_> {
             let options = LoaderOptions {
                 split: "train".into(),
                 batch: self.batch,
+                part: (0, 1),
                 seed: SEED,
                 epoch: self.epoch,
                 first_batch: 0,

@@ -1,11 +1,12 @@
 //! Where a net works: from the places that were asked for to a backend that has them.
 
-use crate::Options;
+use crate::ranks::Ranks;
+use crate::{Options, Purpose};
 use ilsvrc_cpu::CpuBackend;
 use ilsvrc_cuda::{CudaBackend, Device, Precision, Route};
 use ilsvrc_diagnostics::{DEVICE_UNUSABLE, DRIVER_ABSENT, Error, NET_INVALID, Result};
 use ilsvrc_images::{CacheSize, available_memory};
-use ilsvrc_network::{Execution, Executor, Net, Plan, Use};
+use ilsvrc_network::{Backend, Execution, Executor, Net, Plan, Use};
 use serde::{Deserialize, Serialize};
 
 /// The name of a CPU's place.
@@ -49,12 +50,17 @@ enum Places {
 }
 
 /// Plans the net and allocates its towers where the options say.
-pub(crate) fn open(options: &Options) -> Result<(Box<dyn Execution>, Layout)> {
+/// A rank's plan is for its part of a batch of training.
+pub(crate) fn open(options: &Options, ranks: &Ranks) -> Result<(Box<dyn Execution>, Layout)> {
     if options.batch == 0 {
         return Err(Error::new(NET_INVALID, "a batch of 0 images; it must be at least 1"));
     }
     let (places, notice) = resolve(&options.places, options.net.towers, options.thread_count())?;
-    let plan = Plan::new(&options.net, options.batch, options.purpose.into())?;
+    let batch = match options.purpose {
+        Purpose::Training => options.batch.div_ceil(ranks.place().1),
+        Purpose::Inference => options.batch,
+    };
+    let plan = Plan::new(&options.net, batch, options.purpose.into())?;
     let of_tower = towers_at(options.net.towers, places.count());
     match places {
         Places::Cpu(threads) => {
@@ -66,7 +72,7 @@ pub(crate) fn open(options: &Options) -> Result<(Box<dyn Execution>, Layout)> {
             let devices = threads.iter().map(device).map(|device| (CPU.to_string(), device)).collect();
             let layout =
                 Layout { places: list(devices, &of_tower), exchange, precision: "f32", notice, cache: None };
-            Ok((Box::new(Executor::new(CpuBackend::new(&threads)?, plan, &of_tower)?), layout))
+            Ok((execute(CpuBackend::new(&threads)?, plan, &of_tower, ranks)?, layout))
         }
         Places::Gpus(gpus) => {
             let backend = CudaBackend::new(&gpus, options.precision()?)?;
@@ -81,9 +87,20 @@ pub(crate) fn open(options: &Options) -> Result<(Box<dyn Execution>, Layout)> {
             let places = list(gpus.iter().map(name).collect(), &of_tower);
             let layout =
                 Layout { places, exchange, precision: options.precision()?.name(), notice, cache: None };
-            Ok((Box::new(Executor::new(backend, plan, &of_tower)?), layout))
+            Ok((execute(backend, plan, &of_tower, ranks)?, layout))
         }
     }
+}
+
+fn execute<B>(backend: B, plan: Plan, of_tower: &[usize], ranks: &Ranks) -> Result<Box<dyn Execution>>
+where
+    B: Backend + 'static,
+{
+    let executor = Executor::new(backend, plan, of_tower)?;
+    Ok(match &ranks.0 {
+        None => Box::new(executor),
+        Some(ranks) => Box::new(executor.among(ranks.clone())),
+    })
 }
 
 /// The place of each tower.

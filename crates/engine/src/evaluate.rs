@@ -3,7 +3,7 @@
 use crate::train::count;
 use crate::walk::{Progress, WalkRequest, mean_over_views};
 use crate::{Session, Views};
-use ilsvrc_diagnostics::Result;
+use ilsvrc_diagnostics::{Error, INTERRUPTED, Result};
 use ilsvrc_network::cross_entropy;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -56,15 +56,25 @@ impl Session {
         let dataset = self.dataset(&request.dataset)?;
         self.expect_classes(&request.dataset, &dataset)?;
         let (total, classes) = (count(&dataset, &request.split)?, self.executor.plan().classes);
-        let mut probabilities = Vec::with_capacity(total * classes);
-        let mut labels = Vec::with_capacity(total);
+        let labels: Vec<u32> = dataset.images(&request.split)?.iter().map(|image| image.class).collect();
         let EvaluateRequest { dataset, split, views } = request.clone();
-        self.walk(&WalkRequest { dataset, split, views, layer: None }, cancel, &mut |rows, progress| {
-            mean_over_views(rows.probabilities, rows.views, classes, &mut probabilities);
-            labels.extend_from_slice(rows.labels);
+        let walk = WalkRequest { dataset, split, views, layer: None };
+        // Zeros where other ranks' images are.
+        let mut probabilities = vec![0.0; total * classes];
+        let mut means = Vec::new();
+        let walked = self.walk_part(&walk, self.ranks.place(), cancel, &mut |rows, progress| {
+            means.clear();
+            mean_over_views(rows.probabilities, rows.views, classes, &mut means);
+            probabilities[rows.first * classes..][..means.len()].copy_from_slice(&means);
             emit(progress);
             Ok(())
-        })?;
+        });
+        // The others wait for this rank's part; a rank that was asked to stop tells them.
+        if self.ranks.anyone(cancel)? {
+            return Err(Error::new(INTERRUPTED, "stopped on request"));
+        }
+        walked?;
+        let probabilities = self.ranks.together(probabilities)?;
         Ok(EvaluateReport {
             images: labels.len(),
             classes,

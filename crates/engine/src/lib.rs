@@ -10,6 +10,7 @@ mod interchange;
 mod machine;
 mod model_file;
 mod options;
+mod ranks;
 mod session;
 mod stages;
 mod train;
@@ -26,6 +27,7 @@ pub use interchange::{
 pub use machine::Machine;
 pub use model_file::{ModelFile, read_metadata};
 pub use options::{CacheOptions, Options, Purpose};
+pub use ranks::{World, join, leave};
 pub use session::Session;
 pub use stages::{Stage, StageShares};
 pub use train::{TrainReport, TrainRequest, TrainStep};

@@ -1,11 +1,12 @@
 //! The session: what training, evaluation and classification share.
 
 use crate::model_file::{self, ModelFile, Tensor};
+use crate::ranks::{self, Ranks};
 use crate::train::Feed;
 use crate::{CacheOptions, Head, Layout, Options, Purpose, devices};
 use ilsvrc_diagnostics::{CLASSES_DIFFER, Error, IMAGE_SIZE, INTERNAL, MODEL_FOREIGN, Result};
 use ilsvrc_images::{Cache, Dataset};
-use ilsvrc_network::{Execution, Net, ParamId, Parameter, Slot};
+use ilsvrc_network::{Collective, Execution, Net, ParamId, Parameter, Slot};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +32,9 @@ pub struct Session {
     pub(crate) head: Option<Head>,
     dataset: Option<(PathBuf, Arc<Dataset>)>,
     purpose: Purpose,
+    /// Images of a training step, over all ranks.
+    pub(crate) batch: usize,
+    pub(crate) ranks: Ranks,
 }
 
 /// Name of the mean image in model files.
@@ -45,7 +49,22 @@ impl Session {
     /// `NET_INVALID`, `DEVICE_UNUSABLE`, `OUT_OF_MEMORY`; where GPUs are asked for, those of `ilsvrc-cuda`; where a cache is
     /// asked for, those of its data set.
     pub fn open(options: Options) -> Result<Self> {
-        let (mut executor, layout) = devices::open(&options)?;
+        Self::open_in(options, ranks::current())
+    }
+
+    /// As [`Session::open`], as one of several sessions with the same options that train and evaluate together, each on its
+    /// part: every one makes the same calls.
+    ///
+    /// # Errors
+    /// As [`Session::open`]; `RANKS_DIFFER` where the options are not the same.
+    pub fn open_among(options: Options, ranks: Arc<dyn Collective>) -> Result<Self> {
+        Self::open_in(options, Ranks(Some(ranks)))
+    }
+
+    fn open_in(options: Options, ranks: Ranks) -> Result<Self> {
+        let same = format!("{:?}", (&options.net, options.batch, options.seed, options.purpose));
+        ranks.expect_same("net, batch or seed", &same)?;
+        let (mut executor, layout) = devices::open(&options, &ranks)?;
         executor.initialise(options.seed)?;
         let mut session = Self {
             executor,
@@ -60,6 +79,8 @@ impl Session {
             head: None,
             dataset: None,
             purpose: options.purpose,
+            batch: options.batch,
+            ranks,
         };
         if let Some(CacheOptions { dataset, limit }) = &options.cache {
             let cache = Cache::new(session.dataset(dataset)?, *limit);

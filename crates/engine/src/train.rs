@@ -4,12 +4,12 @@ use crate::stages::{Limit, Meter, Stage, StageShares};
 use crate::{Session, views};
 use ilsvrc_diagnostics::{DIVERGED, Error, INTERNAL, Result, SPLIT_EMPTY};
 use ilsvrc_images::{Batch, Dataset, LoadMode, Loader, LoaderOptions, Shuffle};
-use ilsvrc_network::{Input, Mode, Outcome, Pass, UpdateRule};
+use ilsvrc_network::{Input, Mode, Outcome, Pass, Traffic, UpdateRule};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// Which steps to train, and how.
@@ -48,9 +48,9 @@ pub struct TrainStep {
     pub global_step: u64,
     /// Mean cross-entropy of the batch before the step, in nats.
     pub loss: f64,
-    /// Images in the batch.
+    /// Images in the batch, of all ranks.
     pub images: usize,
-    /// Speed of this step.
+    /// Speed of this step, of all ranks together.
     pub images_per_second: f64,
 }
 
@@ -75,8 +75,10 @@ pub struct TrainReport {
     pub stages: StageShares,
     /// The stage that held the others back, likewise.
     pub limiting_stage: Stage,
-    /// What that stage would reach if it never waited for another; likewise.
+    /// What that stage would reach if it never waited for another; likewise. Of all ranks, were they all like this one.
     pub ceiling_images_per_second: f64,
+    /// What went to other ranks since this one joined them; nothing where there are none.
+    pub traffic: Option<Traffic>,
 }
 
 /// A loader that stands where the last call ended.
@@ -103,7 +105,9 @@ impl Session {
         let dataset = self.dataset(&request.dataset)?;
         self.expect_classes(&request.dataset, &dataset)?;
         let images = count(&dataset, &request.split)?;
-        let steps_per_epoch = images.div_ceil(self.executor.plan().batch);
+        let steps_per_epoch = images.div_ceil(self.batch);
+        let elsewhere = TrainRequest { dataset: PathBuf::new(), ..request.clone() };
+        self.ranks.expect_same("data set or recipe", &format!("{elsewhere:?} {:?}", dataset.manifest()))?;
         if request.first_step >= steps_per_epoch || request.steps == 0 {
             return Err(Error::new(
                 INTERNAL,
@@ -130,14 +134,15 @@ impl Session {
         let mut under_way: VecDeque<Begun> = VecDeque::new();
         let mut ended = Instant::now();
         loop {
-            let more = step < last && !cancel.load(Ordering::Relaxed);
+            let more = step < last && !self.ranks.anyone(cancel)?;
             if more {
                 let batch = loader.next()?.ok_or_else(|| {
                     Error::new(INTERNAL, format!("the loader ended before step {step} of {steps_per_epoch}"))
                 })?;
                 let global_step = request.epoch * steps_per_epoch as u64 + step as u64;
-                under_way.push_back(Begun { step, global_step, images: batch.n });
-                self.begin_step(&batch, &mean, global_step, &request.rule)
+                let whole = self.batch.min(images - step * self.batch);
+                under_way.push_back(Begun { step, global_step, images: whole, own: batch.n });
+                self.begin_step(&batch, &mean, (global_step, self.ranks.part(whole).start), &request.rule)
                     .map_err(|error| at_step(request, step, error))?;
                 self.under_way += 1;
                 loader.recycle(batch);
@@ -153,7 +158,7 @@ impl Session {
                 .end_step()
                 .and_then(|done| finite(done, begun.global_step, &request.rule))
                 .map_err(|error| at_step(request, begun.step, error))?;
-            meter.add_step(begun.images, done.load_seconds, done.train_seconds);
+            meter.add_step(begun.own, done.load_seconds, done.train_seconds);
             loss_sum += done.loss * begun.images as f64;
             hits += done.hits;
             seen += begun.images;
@@ -184,7 +189,8 @@ impl Session {
             images_per_second: seen as f64 / seconds,
             stages,
             limiting_stage: stage,
-            ceiling_images_per_second: ceiling,
+            ceiling_images_per_second: ceiling * self.ranks.place().1 as f64,
+            traffic: self.ranks.traffic(),
         })
     }
 
@@ -194,7 +200,8 @@ impl Session {
             dataset.clone(),
             LoaderOptions {
                 split: request.split.clone(),
-                batch: plan.batch,
+                batch: self.batch,
+                part: self.ranks.place(),
                 seed: self.seed,
                 epoch: request.epoch,
                 first_batch: request.first_step,
@@ -211,9 +218,15 @@ impl Session {
         )
     }
 
-    /// Begins forward, backward and update with one batch.
-    fn begin_step(&mut self, batch: &Batch, mean: &[f32], global_step: u64, rule: &UpdateRule) -> Result<()> {
-        let pass = Pass { batch: batch.n, mode: Mode::Train { seed: self.seed, step: global_step } };
+    /// Begins forward, backward and update with one batch, whose first image is the step's `first`.
+    fn begin_step(
+        &mut self,
+        batch: &Batch,
+        mean: &[f32],
+        (step, first): (u64, usize),
+        rule: &UpdateRule,
+    ) -> Result<()> {
+        let pass = Pass { batch: batch.n, mode: Mode::Train { seed: self.seed, step, first } };
         let views: Vec<_> =
             (0..).zip(&batch.views).map(|(image, view)| views::from_crop(image, view)).collect();
         let input = Input {
@@ -237,7 +250,10 @@ fn tenth(rate: f32) -> f64 {
 struct Begun {
     step: usize,
     global_step: u64,
+    /// Of all ranks.
     images: usize,
+    /// Of this one.
+    own: usize,
 }
 
 /// Says at which step an error came: only there it is known. People count from one.

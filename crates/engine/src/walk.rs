@@ -73,16 +73,29 @@ impl Session {
         cancel: &AtomicBool,
         each: &mut dyn FnMut(&Rows, Progress) -> Result<()>,
     ) -> Result<()> {
+        self.walk_part(request, (0, 1), cancel, each)
+    }
+
+    /// The part of a walk that is rank `part.0`'s of `part.1`. The progress is that of all, were they as fast.
+    pub(crate) fn walk_part(
+        &mut self,
+        request: &WalkRequest,
+        part: (usize, usize),
+        cancel: &AtomicBool,
+        each: &mut dyn FnMut(&Rows, Progress) -> Result<()>,
+    ) -> Result<()> {
         let dataset = self.dataset(&request.dataset)?;
         let total = count(&dataset, &request.split)?;
         let mean = self.mean.clone().unwrap_or_else(|| Arc::new(dataset.mean()));
         let views = request.views.of(self.net());
         let layer = request.layer.as_deref();
         self.elements(layer)?;
+        let at_once = (self.executor.plan().batch / views.len()).max(1) * part.1;
         let options = LoaderOptions {
             split: request.split.clone(),
-            // As many images as fill a pass with their views.
-            batch: (self.executor.plan().batch / views.len()).max(1),
+            // As many images as fill a pass of each rank with their views.
+            batch: at_once,
+            part,
             seed: self.seed,
             epoch: 0,
             first_batch: 0,
@@ -93,22 +106,23 @@ impl Session {
         let mut loader =
             Loader::with_memory(dataset, options, self.executor.host_memory(), self.cache.clone())?;
         let mut outputs = Outputs::default();
-        let mut first = 0;
+        let mut done = 0;
         while let Some(batch) = loader.next()? {
             if cancel.load(Ordering::Relaxed) {
                 return Err(Error::new(INTERRUPTED, "stopped on request"));
             }
+            let whole = at_once.min(total - done);
             self.see(&batch.pixels, &views, &mean, layer, &mut outputs)?;
             let rows = Rows {
-                first,
+                first: done + ilsvrc_images::part(whole, part).start,
                 images: batch.n,
                 views: views.len(),
                 labels: &batch.labels,
                 probabilities: &outputs.probabilities,
                 features: &outputs.features,
             };
-            first += batch.n;
-            each(&rows, Progress { done: first, total })?;
+            done += whole;
+            each(&rows, Progress { done, total })?;
             loader.recycle(batch);
         }
         Ok(())

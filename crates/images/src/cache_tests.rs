@@ -10,6 +10,7 @@ fn training(shuffle: Shuffle) -> LoaderOptions {
     LoaderOptions {
         split: "train".to_owned(),
         batch: 5,
+        part: (0, 1),
         seed: 11,
         epoch: 0,
         first_batch: 0,

@@ -26,7 +26,9 @@ pub use dataset::{
 };
 pub use index::{Row, ShardIndex};
 pub use jpeg::{Colour, Decoded, Decoder, Encoder, Header, Image, MAX_PIXELS, MAX_SIDE, read_header};
-pub use loader::{Batch, CropView, LoadMode, Loader, LoaderOptions, NewMemory, Pixels, Shuffle, StageTimes};
+pub use loader::{
+    Batch, CropView, LoadMode, Loader, LoaderOptions, NewMemory, Pixels, Shuffle, StageTimes, part,
+};
 pub use lookup::{ImageRow, NamedRow, image_rows};
 pub use memory::available_memory;
 pub use photo::{Fit, Mapping, Square, Squarer};

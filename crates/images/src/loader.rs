@@ -3,6 +3,7 @@
 //! Every random draw is a pure function of seed, epoch and image, so batches do not depend on the number of threads nor on
 //! where an epoch was entered. Buffers go round: nothing is allocated per image. A [`Cache`] spares reading and decoding.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -49,8 +50,11 @@ pub enum LoadMode {
 pub struct LoaderOptions {
     /// The split.
     pub split: String,
-    /// Images in a batch; the last one of an epoch may be shorter.
+    /// Images in a batch, over all parts; the last one of an epoch may be shorter.
     pub batch: usize,
+    /// Which part of each batch, `(rank, size)` as of [`part`]: `(0, 1)` for all of it. A short batch may leave some without
+    /// an image.
+    pub part: (usize, usize),
     /// Seed of order and augmentation.
     pub seed: u64,
     /// The epoch, from 0.
@@ -128,10 +132,27 @@ struct Work {
 }
 
 impl Work {
-    /// The numbers of the images of batch `number`.
+    /// The places in the order of the images of our part of batch `number`.
+    fn places(&self, number: usize) -> Range<usize> {
+        let start = number * self.options.batch;
+        let whole = self.order.images.len().min(start + self.options.batch) - start;
+        let part = part(whole, self.options.part);
+        start + part.start..start + part.end
+    }
+
+    /// The numbers of the images of our part of batch `number`.
     fn batch(&self, number: usize) -> &[u32] {
-        let (start, images) = (number * self.options.batch, &self.order.images);
-        &images[start..images.len().min(start + self.options.batch)]
+        &self.order.images[self.places(number)]
+    }
+
+    /// Whether a batch that is still to come has images of ours in the window.
+    fn needs(&self, window: &order::Window) -> bool {
+        let batch = self.options.batch;
+        let first = self.queue.first().max(window.places.start / batch);
+        (first..window.places.end.div_ceil(batch)).any(|number| {
+            let ours = self.places(number);
+            !ours.is_empty() && ours.start < window.places.end && window.places.start < ours.end
+        })
     }
 
     fn batches(&self) -> usize {
@@ -182,6 +203,12 @@ impl Work {
         }
         CropView { crop: [0, 0], mean, mirror, colour }
     }
+}
+
+/// The part of rank `rank` in `whole` things that are shared out to `size` ranks: consecutive, and none more than one larger than
+/// another.
+pub fn part(whole: usize, (rank, size): (usize, usize)) -> Range<usize> {
+    whole * rank / size..whole * (rank + 1) / size
 }
 
 /// Loads one epoch in the background. Dropping it stops its threads.

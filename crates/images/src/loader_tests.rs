@@ -13,6 +13,7 @@ fn training(threads: usize) -> LoaderOptions {
     LoaderOptions {
         split: "train".to_owned(),
         batch: 5,
+        part: (0, 1),
         seed: 11,
         epoch: 2,
         first_batch: 0,
@@ -52,6 +53,32 @@ fn batches_do_not_depend_on_threads_nor_on_the_start() {
         for first_batch in 0..=7 {
             let rest = load(&dataset, LoaderOptions { first_batch, ..training(2) });
             assert_eq!(rest, expected[first_batch.min(6)..], "{shuffle:?} from batch {first_batch}");
+        }
+    }
+}
+
+/// 26 images in batches of five: of seven parts two have none of a batch, and six none of the last one.
+#[test]
+fn parts_of_batches_make_them_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(folder.path());
+    for shuffle in SHUFFLES {
+        let whole = load(&dataset, LoaderOptions { shuffle, ..training(2) });
+        for size in [2, 3, 7] {
+            for first_batch in [0, 1, 4] {
+                let part = |rank| LoaderOptions { shuffle, first_batch, part: (rank, size), ..training(2) };
+                let parts: Vec<_> = (0..size).map(|rank| load(&dataset, part(rank))).collect();
+                for (number, batch) in whole[first_batch..].iter().enumerate() {
+                    let of_batch = || parts.iter().map(|part| &part[number]);
+                    let indices: Vec<_> = of_batch().flat_map(|part| part.indices.clone()).collect();
+                    let views: Vec<_> = of_batch().flat_map(|part| part.views.clone()).collect();
+                    let pixels: Vec<_> = of_batch().flat_map(|part| part.pixels.to_vec()).collect();
+                    assert_eq!((indices, views), (batch.indices.clone(), batch.views.clone()));
+                    assert_eq!(pixels, batch.pixels.to_vec(), "{shuffle:?}, {size} parts");
+                    let counts = of_batch().map(|part| part.n);
+                    assert!(counts.clone().max().unwrap() - counts.min().unwrap() <= 1);
+                }
+            }
         }
     }
 }

@@ -14,6 +14,8 @@ pub enum Mode {
         seed: u64,
         /// Steps since the start of training.
         step: u64,
+        /// Where this batch begins in that of the step: 0, but for what replicas after the first one do.
+        first: usize,
     },
     /// Deterministic outputs, dropout scaled.
     Test,

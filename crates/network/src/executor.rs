@@ -1,11 +1,13 @@
 //! Drives a backend through a plan.
 
+use crate::replica::Replica;
 use crate::{
-    Backend, BufferId, Input, NewMemory, Op, Outcome, ParamId, Pass, Plan, Slot, Stage, Step, UpdateRule,
-    cross_entropy, top1_hits,
+    Backend, BufferId, Collective, Input, NewMemory, Op, Outcome, ParamId, Pass, Plan, Slot, Stage, Step,
+    UpdateRule, cross_entropy, top1_hits,
 };
 use ilsvrc_diagnostics::{Error, INTERNAL, NET_INVALID, Result};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -21,6 +23,8 @@ pub struct Executor<B: Backend> {
     images: usize,
     /// Of the steps that were made at once and have not been asked for.
     outcomes: VecDeque<Outcome>,
+    /// Where this is one of several that train the same net.
+    replica: Option<Replica>,
 }
 
 impl<B: Backend> Executor<B> {
@@ -40,7 +44,23 @@ impl<B: Backend> Executor<B> {
             .enumerate()
             .map(|(tower, place)| backend.allocate(&plan, tower, *place))
             .collect::<Result<Vec<_>>>()?;
-        Ok(Self { backend, plan, towers, places: places.to_vec(), images: 0, outcomes: VecDeque::new() })
+        Ok(Self {
+            backend,
+            plan,
+            towers,
+            places: places.to_vec(),
+            images: 0,
+            outcomes: VecDeque::new(),
+            replica: None,
+        })
+    }
+
+    /// The same as one of several replicas: a step's batch is this one's part of it, which may be empty, and its outcome
+    /// that of all.
+    #[must_use]
+    pub fn among(self, collective: Arc<dyn Collective>) -> Self {
+        let replica = Replica::new(collective, &self.plan);
+        Self { replica: Some(replica), ..self }
     }
 
     /// The memory of tower `tower`.
@@ -63,7 +83,8 @@ impl<B: Backend> Executor<B> {
     /// # Errors
     /// The backend's.
     pub fn forward_loaded(&mut self, pass: &Pass) -> Result<()> {
-        run(&self.backend, &self.places, &mut self.towers, &self.plan.forward, pass)
+        let Self { backend, places, towers, plan, .. } = self;
+        compute(backend, places, towers, &plan.forward, pass)
     }
 
     /// From the last forward pass, which had labels, to the gradients of all parameters.
@@ -209,13 +230,20 @@ impl<B: Backend> Execution for Executor<B> {
     }
 
     fn begin_step(&mut self, input: &Input, pass: &Pass, rule: &UpdateRule) -> Result<()> {
-        input.check(&self.plan, pass)?;
-        if input.labels.is_empty() || self.plan.backward.is_empty() {
+        let empty = self.replica.is_some() && pass.batch == 0;
+        if !empty {
+            input.check(&self.plan, pass)?;
+        }
+        if (input.labels.is_empty() && !empty) || self.plan.backward.is_empty() {
             return Err(Error::new(INTERNAL, "a training step needs labels and a plan for training"));
         }
         self.images = pass.batch;
-        let Self { backend, plan, towers, places, outcomes, .. } = self;
-        outcomes.extend(backend.begin_step(Step { plan, towers, places, input, pass, rule })?);
+        let Self { backend, plan, towers, places, outcomes, replica, .. } = self;
+        let step = Step { plan, towers, places, input, pass, rule };
+        outcomes.extend(match replica {
+            Some(replica) => Some(replica.step(backend, step)?),
+            None => backend.begin_step(step)?,
+        });
         Ok(())
     }
 
@@ -228,7 +256,8 @@ impl<B: Backend> Execution for Executor<B> {
     }
 
     fn steps_ahead(&self) -> usize {
-        usize::from(B::QUEUES)
+        // A replica's step waits for the others'.
+        usize::from(B::QUEUES && self.replica.is_none())
     }
 
     fn output(&self, layer: &str) -> Result<Vec<f32>> {
@@ -273,7 +302,7 @@ fn side_by_side(towers: Vec<(Vec<f32>, usize)>) -> Vec<f32> {
     joined
 }
 
-fn probabilities(plan: &Plan) -> Result<BufferId> {
+pub(crate) fn probabilities(plan: &Plan) -> Result<BufferId> {
     plan.towers[0].probabilities.ok_or_else(|| Error::new(INTERNAL, "tower 0 has no probabilities"))
 }
 
@@ -283,7 +312,7 @@ pub(crate) fn step<B: Backend>(backend: &B, step: Step<B::Tower>) -> Result<Outc
     let begin = Instant::now();
     backend.load(towers, &plan.net, input)?;
     let loaded = Instant::now();
-    run(backend, places, towers, &plan.forward, pass)?;
+    compute(backend, places, towers, &plan.forward, pass)?;
     let mut rows = vec![0.0; pass.batch * plan.classes];
     backend.read_buffer(&towers[0], probabilities(plan)?, &mut rows)?;
     let loss = cross_entropy(&rows, input.labels);
@@ -309,7 +338,7 @@ fn backward<B: Backend>(
     if plan.backward.is_empty() {
         return Err(Error::new(INTERNAL, "a plan for inference has no backward pass"));
     }
-    run(backend, places, towers, &plan.backward, pass)
+    compute(backend, places, towers, &plan.backward, pass)
 }
 
 fn update<B: Backend>(
@@ -323,18 +352,32 @@ fn update<B: Backend>(
 }
 
 /// Runs stages in order.
-fn run<B: Backend>(
+fn compute<B: Backend>(
     backend: &B,
     places: &[usize],
     towers: &mut [B::Tower],
     stages: &[Stage],
     pass: &Pass,
 ) -> Result<()> {
-    for stage in stages {
+    run(backend, places, towers, stages, pass, &|tower, _, ops| backend.run(tower, ops, pass))
+}
+
+/// Runs stages in order, the ops of each tower by `act`, which hears the numbers of stage and tower.
+pub(crate) fn run<B: Backend>(
+    backend: &B,
+    places: &[usize],
+    towers: &mut [B::Tower],
+    stages: &[Stage],
+    pass: &Pass,
+    act: &(dyn Fn(&mut B::Tower, (usize, usize), &[Op]) -> Result<()> + Sync),
+) -> Result<()> {
+    for (number, stage) in stages.iter().enumerate() {
         match stage {
             Stage::Compute(ops) => {
-                let work: Vec<(&mut B::Tower, &Vec<Op>)> = towers.iter_mut().zip(ops).collect();
-                at_places::<B, _>(places, work, |tower, ops| backend.run(tower, ops, pass))?;
+                let work = towers.iter_mut().zip(ops.iter().enumerate()).collect();
+                at_places::<B, _>(places, work, |tower, (of, ops): (usize, &Vec<Op>)| {
+                    act(tower, (number, of), ops)
+                })?;
             }
             Stage::Exchange(exchange) => backend.exchange(towers, exchange, pass)?,
         }
@@ -347,7 +390,7 @@ type Work<'a, B, W> = Vec<(&'a mut <B as Backend>::Tower, W)>;
 
 /// Does `work[t]` of tower `t` in its place: one thread for each place, the towers of a place in order.
 /// The first tower's error is the one returned.
-fn at_places<B: Backend, W: Send>(
+pub(crate) fn at_places<B: Backend, W: Send>(
     places: &[usize],
     work: Work<B, W>,
     act: impl Fn(&mut B::Tower, W) -> Result<()> + Sync,

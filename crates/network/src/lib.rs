@@ -8,6 +8,7 @@
 mod arena;
 mod backend;
 mod backward;
+mod collective;
 mod description;
 mod draft;
 #[doc(hidden)]
@@ -21,12 +22,14 @@ mod op;
 mod operands;
 mod parameters;
 mod plan;
+mod replica;
 mod score;
 mod shapes;
 mod summary;
 mod validate;
 
 pub use backend::*;
+pub use collective::*;
 pub use description::*;
 pub use executor::*;
 pub use op::*;

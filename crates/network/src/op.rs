@@ -170,7 +170,7 @@ pub enum Op {
         input_gradient: BufferId,
         activation: Activation,
     },
-    /// Dropout in place. Element `e` of the whole batch (image * elements + position) of tower `t` is kept when
+    /// Dropout in place. Element `e` of the step's batch ((first + image) * elements + position) of tower `t` is kept when
     /// `unit(Stream::new(seed, Purpose::Dropout, step, layer * 2 + t).block(e / 4)[e % 4]) >= rate`.
     /// In test mode multiplies by `1 - rate`.
     Dropout { elements: usize, rate: f32, layer: u32, buffer: BufferId },

@@ -1,6 +1,6 @@
 //! Which buffers an op or an exchange reads and writes: what fusion and the memory planner go by.
 
-use crate::{BufferId, Exchange, Op, Stage};
+use crate::{BufferId, Exchange, Op, ParamId, Stage};
 
 /// How an op uses a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,16 @@ impl Access {
 }
 
 impl Op {
+    /// The parameters of which the op makes the gradients: weights and bias.
+    pub fn learns(&self) -> Option<[ParamId; 2]> {
+        match self {
+            Op::ConvWeightGradient { weights, bias, .. } | Op::DenseWeightGradient { weights, bias, .. } => {
+                Some([*weights, *bias])
+            }
+            _ => None,
+        }
+    }
+
     /// All buffers of the op. An [`Op::Activate`] in place names its buffer twice.
     pub fn operands(&self) -> Vec<(BufferId, Access)> {
         self.clone().operands_mut().into_iter().map(|(id, access)| (*id, access)).collect()

@@ -9,9 +9,9 @@ pub mod session;
 pub mod store;
 
 use ilsvrc_diagnostics::{Error, NET_INVALID, Result};
-use ilsvrc_engine::{Machine, memory};
+use ilsvrc_engine::{Machine, join, leave, memory};
 use ilsvrc_network::Net;
-use job::{Event, Outcome, guarded, parse};
+use job::{Emit, Event, Job, Outcome, guarded, parse, start};
 use napi_derive::napi;
 use serde_json::Value;
 
@@ -36,6 +36,18 @@ pub fn estimate(request: String) -> Event {
         parse_net(&value["net"].to_string())?;
         Outcome::json(&memory(&parse(&request)?)?)
     })
+}
+
+/// Joins the processes that a launcher started with this one: the engine's `World`.
+#[napi(ts_args_type = "emit: (event: Event) => void")]
+pub fn join_ranks(emit: Emit) -> napi::Result<Job> {
+    start(emit, |_| Outcome::json(&join()?))
+}
+
+/// Leaves them, when all are ready to.
+#[napi(ts_args_type = "emit: (event: Event) => void")]
+pub fn leave_ranks(emit: Emit) -> napi::Result<Job> {
+    start(emit, |_| Outcome::json(&leave()?))
 }
 
 fn parse_net(json: &str) -> Result<Net> {

@@ -23,12 +23,21 @@ pub(crate) fn activation_gradient(activation: Activation, output: &[f64], gradie
 }
 
 /// Activations or gradients through the mask of (seed, step, layer, tower); at test scaled by the share that is kept.
-pub(crate) fn dropout(rate: f32, layer: u32, tower: u32, mode: Mode, values: &[f64]) -> Vec<f64> {
+/// `elements` an image.
+pub(crate) fn dropout(
+    rate: f32,
+    (layer, tower): (u32, u32),
+    elements: usize,
+    mode: Mode,
+    values: &[f64],
+) -> Vec<f64> {
     match mode {
-        Mode::Train { seed, step } => {
+        Mode::Train { seed, step, first } => {
+            let begin = first * elements;
             let stream = Stream::new(seed, Purpose::Dropout, step, layer * 2 + tower);
-            let keep =
-                |(e, value): (usize, &f64)| if stream.uniform(e as u32) >= rate { *value } else { 0.0 };
+            let keep = |(e, value): (usize, &f64)| {
+                if stream.uniform((begin + e) as u32) >= rate { *value } else { 0.0 }
+            };
             values.iter().enumerate().map(keep).collect()
         }
         Mode::Test => values.iter().map(|value| value * f64::from(1.0 - rate)).collect(),

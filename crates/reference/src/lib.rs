@@ -227,12 +227,14 @@ fn run(tower: &mut ReferenceTower, op: &Op, pass: &Pass) {
             let values = elementwise::activation_gradient(activation, tower.get(input), &values);
             tower.set(input_gradient, &values);
         }
-        Op::Dropout { rate, layer, buffer, .. } => {
-            let values = elementwise::dropout(rate, layer, tower.number, pass.mode, tower.get(buffer));
+        Op::Dropout { elements, rate, layer, buffer } => {
+            let of = (layer, tower.number);
+            let values = elementwise::dropout(rate, of, elements, pass.mode, tower.get(buffer));
             tower.set(buffer, &values);
         }
-        Op::DropoutGradient { rate, layer, gradient, .. } => {
-            let values = elementwise::dropout(rate, layer, tower.number, pass.mode, tower.get(gradient));
+        Op::DropoutGradient { elements, rate, layer, gradient } => {
+            let of = (layer, tower.number);
+            let values = elementwise::dropout(rate, of, elements, pass.mode, tower.get(gradient));
             tower.set(gradient, &values);
         }
         Op::Softmax { classes, logits, probabilities, gradient } => {

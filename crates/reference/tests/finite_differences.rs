@@ -44,7 +44,7 @@ impl Probe {
                 }
             })
             .collect();
-        let pass = Pass { batch: images, mode: Mode::Train { seed: PASS_SEED, step: 2 } };
+        let pass = Pass { batch: images, mode: Mode::Train { seed: PASS_SEED, step: 2, first: 0 } };
         Self { executor, net, pass, pixels, labels, views }
     }
 

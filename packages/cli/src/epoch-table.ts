@@ -66,6 +66,7 @@ export class EpochTable {
     );
     this.#output.say(describeLayout({ places, exchange, precision }));
     if (notice !== undefined) this.#output.say(notice);
+    if (event.ranks !== null) this.#output.say(describeRanks(event.ranks, batch, event.lr));
     if (cache !== null) {
       this.#output.say(
         `cache: ${formatCount(cache.images)} of ${formatCount(cache.of)} images (${formatBytes(cache.bytes)})`,
@@ -122,4 +123,13 @@ export class EpochTable {
     // A run that was stopped while validating goes on with an epoch whose steps another process has made.
     if (event.stages.train > 0) this.#output.say(`      ${describeStages(event, this.#start?.devices)}`);
   }
+}
+
+/** Who trains together, and what that means for batch and learning rate. */
+function describeRanks(hosts: string[], batch: number, lr: number): string {
+  const count = new Set(hosts).size;
+  const own = batch / hosts.length;
+  const images = Number.isInteger(own) ? `${own}` : `${Math.floor(own)} or ${Math.ceil(own)}`;
+  const where = count === 1 ? 'one host' : `${count} hosts`;
+  return `${hosts.length} ranks on ${where}: each computes ${images} images of a step's ${batch}; learning rate ${lr}, as in one process with this batch`;
 }

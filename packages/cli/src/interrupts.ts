@@ -1,5 +1,10 @@
-/** Ctrl-C: once asks the work to save and stop, twice stops at once. SIGTERM asks as Ctrl-C does. */
+/**
+ * Ctrl-C: once asks the work to save and stop, twice stops at once. SIGTERM asks as Ctrl-C does; so does SIGUSR2, which mpirun
+ * passes on to all ranks without killing them a second later.
+ */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
+
+const signals = ['SIGINT', 'SIGTERM', 'SIGUSR2'] as const;
 
 /** Status of a program that was interrupted. */
 const interrupted = 130;
@@ -10,8 +15,7 @@ export class Interrupts {
   readonly #listener = () => this.#onSignal();
 
   constructor() {
-    process.on('SIGINT', this.#listener);
-    process.on('SIGTERM', this.#listener);
+    for (const name of signals) process.on(name, this.#listener);
   }
 
   /** Aborted, with an E0902, at the first signal. */
@@ -20,8 +24,7 @@ export class Interrupts {
   }
 
   stop(): void {
-    process.off('SIGINT', this.#listener);
-    process.off('SIGTERM', this.#listener);
+    for (const name of signals) process.off(name, this.#listener);
   }
 
   #onSignal(): void {

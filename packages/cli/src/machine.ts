@@ -3,6 +3,7 @@ import type { Command, OptionValues } from '@commander-js/extra-typings';
 import type { Machine } from '@ilsvrc/engine';
 import { devices } from './devices.ts';
 import { oneOf, whole } from './parse.ts';
+import { shareOfThreads } from './ranks.ts';
 
 /** Adds `--devices` and `--precision`. */
 export function withDevices<Args extends unknown[], Options extends OptionValues>(
@@ -35,5 +36,9 @@ export function machineOf(options: {
   precision: Machine['precision'];
   threads?: number | undefined;
 }): Machine {
-  return { places: options.devices, precision: options.precision, threads: options.threads ?? 0 };
+  return {
+    places: options.devices,
+    precision: options.precision,
+    threads: options.threads ?? shareOfThreads(),
+  };
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { Interrupts } from './interrupts.ts';
 import { nearest } from './suggest.ts';
+import { ToldByRank0 } from './told.ts';
 import { type VerbEntry, verbs } from './verbs.ts';
 
 /** Runs the program with arguments and returns its exit status. */
@@ -67,6 +68,7 @@ function unknown(verb: string): IlsvrcError {
 
 async function report(error: unknown, argv: string[]): Promise<number> {
   if (error instanceof HelpShown) return 0;
+  if (error instanceof ToldByRank0) return error.exitCode;
   const { printError } = await import('./output.ts');
   const verbose = argv.includes('-v') || argv.includes('--verbose');
   const known =

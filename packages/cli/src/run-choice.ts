@@ -12,6 +12,7 @@ export interface TrainFlags {
   net?: string | undefined;
   seed?: number | undefined;
   batch?: number | undefined;
+  globalBatch?: number | undefined;
   epochs?: number | undefined;
   lr?: number | undefined;
   schedule?: Schedule['kind'] | undefined;
@@ -82,8 +83,17 @@ async function resumed(
 }
 
 /** A recipe with what the command line says otherwise. */
-export function withFlags(recipe: Recipe, { batch, epochs, lr, schedule }: TrainFlags): Recipe {
-  const changed = { ...recipe, ...defined({ batch, epochs, rate: lr }) };
+export function withFlags(recipe: Recipe, flags: TrainFlags): Recipe {
+  const { epochs, lr, schedule, globalBatch } = flags;
+  if (flags.batch !== undefined && globalBatch !== undefined) {
+    throw new IlsvrcError('E0103', '--batch and --global-batch say the same thing', {
+      hint: 'give one of them: only --global-batch changes the learning rate with the batch',
+    });
+  }
+  const batch = flags.batch ?? globalBatch;
+  // Batches of k times the images make a k-th of the steps, each with k times the rate (Krizhevsky 2014, section 4.2).
+  const scaled = globalBatch === undefined ? undefined : (recipe.rate * globalBatch) / recipe.batch;
+  const changed = { ...recipe, ...defined({ batch, epochs, rate: lr ?? scaled }) };
   return schedule === undefined || schedule === recipe.schedule.kind
     ? changed
     : { ...changed, schedule: usual(schedule, changed) };

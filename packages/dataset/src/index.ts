@@ -2,5 +2,6 @@
 
 export { readClassNames } from './class-names.ts';
 export { findImages, imageName } from './find-images.ts';
+export { type Launch, launched } from './launch.ts';
 export { type Manifest, readManifest } from './manifest.ts';
-export { launcher, type Part, parsePart } from './part.ts';
+export { type Part, parsePart } from './part.ts';

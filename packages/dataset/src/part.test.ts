@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { launcher, parsePart } from './part.ts';
+import { launched } from './launch.ts';
+import { parsePart } from './part.ts';
 
 test('by hand, counted from 1', () => {
   expect(parsePart('1/1', {})).toEqual({ index: 0, of: 1 });
@@ -12,13 +13,17 @@ test('by hand, counted from 1', () => {
 test('from what started the process', () => {
   const slurm = { SLURM_PROCID: '2', SLURM_NTASKS: '8' };
   expect(parsePart('auto', slurm)).toEqual({ index: 2, of: 8 });
-  expect(launcher(slurm)).toBe('Slurm');
+  expect(launched(slurm)).toEqual({ launcher: 'Slurm', rank: 2, size: 8, local: undefined });
   const mpi = { OMPI_COMM_WORLD_RANK: '0', OMPI_COMM_WORLD_SIZE: '3' };
   expect(parsePart('auto', mpi)).toEqual({ index: 0, of: 3 });
-  expect(launcher(mpi)).toBe('Open MPI');
+  expect(launched(mpi)).toMatchObject({ launcher: 'Open MPI', rank: 0, size: 3 });
+  const local = { OMPI_COMM_WORLD_LOCAL_RANK: '0', OMPI_COMM_WORLD_LOCAL_SIZE: '2' };
+  expect(launched({ ...mpi, ...local })?.local).toEqual({ rank: 0, size: 2 });
+  expect(launched({ PMI_RANK: '3', PMI_SIZE: '4' })).toMatchObject({ launcher: 'MPICH', rank: 3, size: 4 });
   expect(parsePart('auto', { RANK: '1', WORLD_SIZE: '2' })).toEqual({ index: 1, of: 2 });
-  expect(launcher({ SLURM_PROCID: '0', SLURM_NTASKS: '1' })).toBeUndefined();
-  expect(launcher({})).toBeUndefined();
+  expect(launched({ SLURM_PROCID: '0', SLURM_NTASKS: '1' })).toBeUndefined();
+  expect(launched({ RANK: '2', WORLD_SIZE: '2' })).toBeUndefined();
+  expect(launched({})).toBeUndefined();
 });
 
 test('an environment that makes no sense is said', () => {

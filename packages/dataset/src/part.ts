@@ -1,5 +1,6 @@
 /** Which part of a preparation this process is to do, when several share one. */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
+import { launchers } from './launch.ts';
 
 /** Part `index` (from 0) of `of`. */
 export interface Part {
@@ -9,29 +10,16 @@ export interface Part {
 
 type Environment = Record<string, string | undefined>;
 
-/** Variables of rank and number of processes, by the program that starts them. */
-const launchers = [
-  { name: 'Slurm', rank: 'SLURM_PROCID', size: 'SLURM_NTASKS' },
-  { name: 'Open MPI', rank: 'OMPI_COMM_WORLD_RANK', size: 'OMPI_COMM_WORLD_SIZE' },
-  { name: 'torchrun', rank: 'RANK', size: 'WORLD_SIZE' },
-] as const;
-
 /** The part that `3/16` means (counted from 1), or that `auto` means in this environment. */
 export function parsePart(text: string, environment: Environment): Part {
   return text === 'auto' ? fromEnvironment(environment) : byHand(text);
-}
-
-/** The launcher that started this process as one of several, if any. */
-export function launcher(environment: Environment): string | undefined {
-  return launchers.find(({ rank, size }) => environment[rank] !== undefined && Number(environment[size]) > 1)
-    ?.name;
 }
 
 function byHand(text: string): Part {
   const [, part, of] = /^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? [];
   if (Number(part) >= 1 && Number(part) <= Number(of)) return { index: Number(part) - 1, of: Number(of) };
   throw new IlsvrcError('E0103', `--part ${text} is no part`, {
-    info: 'a part is i/n with i from 1 to n, as 3/16; or auto, which takes both from Slurm, Open MPI or torchrun',
+    info: 'a part is i/n with i from 1 to n, as 3/16; or auto, which takes both from Slurm, MPI or torchrun',
   });
 }
 

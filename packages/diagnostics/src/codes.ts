@@ -57,6 +57,9 @@ export const codes = {
   E0409: { exit: 4, title: 'GPU launch failed' },
   E0410: { exit: 4, title: 'No kernels for this GPU' },
   E0411: { exit: 2, title: 'No such layer to look at' },
+  E0420: { exit: 4, title: 'Ranks cannot meet' },
+  E0421: { exit: 4, title: 'A rank is lost' },
+  E0422: { exit: 2, title: 'Ranks differ' },
 
   E0501: { exit: 5, title: 'Threshold missed' },
   E0502: { exit: 3, title: 'Split missing or empty' },

@@ -133,6 +133,8 @@ export interface TrainReport {
   limiting_stage: 'read' | 'decode' | 'train';
   /** What that stage would reach if it never waited for another; on a CPU, beside the work of the others. */
   ceiling_images_per_second: number;
+  /** What went to other ranks since this process joined them. */
+  traffic: { calls: number; bytes: number; seconds: number } | null;
 }
 
 /** What to evaluate. */

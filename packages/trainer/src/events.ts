@@ -10,7 +10,10 @@ export interface StartEvent {
   dataset: string;
   images: number;
   classes: number;
+  /** Images a step, of all ranks together. */
   batch: number;
+  /** Learning rate of the first epoch. */
+  lr: number;
   epochs: number;
   steps_per_epoch: number;
   parameters: number;
@@ -22,6 +25,8 @@ export interface StartEvent {
   notice: Layout['notice'];
   /** What fits into the cache of decoded images; `null` without one. */
   cache: Layout['cache'];
+  /** The host of each rank; `null` where there is one process. */
+  ranks: string[] | null;
   /** Steps of epoch `epoch` that an earlier process has made. */
   resumed: { epoch: number; step: number } | null;
 }

@@ -12,6 +12,7 @@ const report = {
   stages: { read: 0, decode: 0, copy: 0, train: 1 },
   limiting_stage: 'train',
   ceiling_images_per_second: 7,
+  traffic: null,
 } as const;
 
 test('a state survives a checkpoint, sums and all', () => {

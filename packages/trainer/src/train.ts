@@ -9,7 +9,14 @@ import { join } from 'node:path';
 import type { Net, Recipe } from '@ilsvrc/config';
 import { type Manifest, readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { type CacheLimit, type Machine, Session, summarize, type TrainReport } from '@ilsvrc/engine';
+import {
+  type CacheLimit,
+  type Machine,
+  Session,
+  summarize,
+  type TrainReport,
+  type World,
+} from '@ilsvrc/engine';
 import { rate as errorRates } from '@ilsvrc/evaluator';
 import { writeFilters } from '@ilsvrc/report';
 import type { EndEvent, TrainEvent } from './events.ts';
@@ -36,6 +43,11 @@ export interface TrainOptions extends Machine {
   force: boolean;
   /** Save after this many steps, or this many seconds; at the end of an epoch in any case. */
   checkpoint: { steps: number } | { seconds: number };
+  /**
+   * The processes that train this run together, as `joinRanks` gave them. Rank 0 alone writes to the run's folder and tells events;
+   * all see the same folder.
+   */
+  world?: World | undefined;
   /** Saves and stops within a step. */
   signal?: AbortSignal | undefined;
   onEvent?: ((event: TrainEvent) => void) | undefined;
@@ -71,9 +83,14 @@ export async function train(options: TrainOptions): Promise<EndEvent> {
     use: 'training',
     cache: options.cache && { dataset: options.dataset, limit: options.cache },
   });
-  const state = options.resume ? await restore(session, directory) : freshState();
-  if (!options.resume) await directory.create(settings, options.force);
+  const state = options.resume ? await restore(session, directory, isFirst(options)) : freshState();
+  if (!options.resume && isFirst(options)) await directory.create(settings, options.force);
   return new Run(options, manifest, session, directory, state).finish();
+}
+
+/** Whether this process is the one that writes and tells. */
+function isFirst({ world }: TrainOptions): boolean {
+  return (world?.rank ?? 0) === 0;
 }
 
 /** Fails where the images do not have the side that the net takes its crops from. */
@@ -89,7 +106,7 @@ function expectFits(net: Net, { size }: Manifest, dataset: string): void {
 }
 
 /** Weights, velocities and state of the last checkpoint; a fresh start where a run was killed before its first. */
-async function restore(session: Session, directory: RunDirectory): Promise<State> {
+async function restore(session: Session, directory: RunDirectory, writes: boolean): Promise<State> {
   const exists = await access(directory.checkpoint).then(
     () => true,
     () => false,
@@ -97,7 +114,7 @@ async function restore(session: Session, directory: RunDirectory): Promise<State
   const state = exists
     ? parseState((await session.loadCheckpoint(directory.checkpoint)).state, directory.checkpoint)
     : freshState();
-  await directory.truncate(state.metrics_bytes);
+  if (writes) await directory.truncate(state.metrics_bytes);
   return state;
 }
 
@@ -159,6 +176,7 @@ class Run {
       images: imagesOf(this.#manifest, 'train'),
       classes: this.#manifest.classes.length,
       batch: recipe.batch,
+      lr: recipe.rate,
       epochs: recipe.epochs,
       steps_per_epoch: this.#stepsPerEpoch,
       parameters: summarize(net).totals.parameters,
@@ -167,6 +185,7 @@ class Run {
       exchange,
       notice,
       cache,
+      ranks: this.#options.world?.hosts ?? null,
       resumed: resume ? { epoch: this.#state.epoch + 1, step: this.#state.step } : null,
     });
   }
@@ -205,14 +224,16 @@ class Run {
       ceiling_images_per_second: report?.ceiling_images_per_second ?? 0,
       stages: report?.stages ?? { read: 0, decode: 0, copy: 0, train: 0 },
     };
-    state.metrics_bytes = await this.#directory.append([event], state.metrics_bytes);
+    await this.#append([event]);
     const { top1_error, top5_error, log_loss } = validation;
     const best = state.validation.every((before) => top1_error < before.top1_error);
     finishEpoch(state, { loss: log_loss, top1_error, top5_error });
-    const metadata = this.#metadata();
-    if (best) await this.#session.saveModel(this.#directory.bestModel, metadata);
-    await this.#session.saveModel(this.#directory.model, metadata);
-    await this.#drawFilters();
+    if (isFirst(this.#options)) {
+      const metadata = this.#metadata();
+      if (best) await this.#session.saveModel(this.#directory.bestModel, metadata);
+      await this.#session.saveModel(this.#directory.model, metadata);
+      await this.#drawFilters();
+    }
     this.#tell(event);
     await this.#save();
   }
@@ -252,8 +273,9 @@ class Run {
     );
     advance(state, report);
     this.#stepsSinceSaved += report.steps;
-    state.metrics_bytes = await this.#directory.append(lines, state.metrics_bytes);
-    if (signal?.aborted) await this.#stop();
+    await this.#append(lines);
+    // What the signal says is this process's affair; the report says what all ranks did.
+    if (report.stopped) await this.#stop();
     if (state.step < this.#stepsPerEpoch && this.#isDue()) await this.#save();
     return report;
   }
@@ -281,7 +303,9 @@ class Run {
 
   async #save(): Promise<void> {
     const path = this.#directory.checkpoint;
-    await this.#session.saveCheckpoint(path, { ...this.#metadata(), state: JSON.stringify(this.#state) });
+    if (isFirst(this.#options)) {
+      await this.#session.saveCheckpoint(path, { ...this.#metadata(), state: JSON.stringify(this.#state) });
+    }
     this.#savedAt = performance.now();
     this.#stepsSinceSaved = 0;
     this.#tell({ event: 'checkpoint', epoch: this.#state.epoch + 1, step: this.#state.step, path });
@@ -292,7 +316,7 @@ class Run {
     const { dataset, signal } = this.#options;
     const { probabilities, labels, classes } = await this.#session
       .evaluate({ dataset, split: 'val', views: 1 }, { signal })
-      .catch((error: unknown) => (signal?.aborted ? this.#stop() : Promise.reject(error)));
+      .catch((error: unknown) => (isStop(error) || signal?.aborted ? this.#stop() : Promise.reject(error)));
     return errorRates({ probabilities, labels, classes });
   }
 
@@ -320,9 +344,19 @@ class Run {
     };
   }
 
-  #tell(event: TrainEvent): void {
-    this.#options.onEvent?.(event);
+  async #append(events: TrainEvent[]): Promise<void> {
+    if (!isFirst(this.#options)) return;
+    this.#state.metrics_bytes = await this.#directory.append(events, this.#state.metrics_bytes);
   }
+
+  #tell(event: TrainEvent): void {
+    if (isFirst(this.#options)) this.#options.onEvent?.(event);
+  }
+}
+
+/** Whether a rank was asked to stop; this one or another. */
+function isStop(error: unknown): boolean {
+  return error instanceof IlsvrcError && error.code === 'E0902';
 }
 
 /** Images of a split, of which there must be some. */

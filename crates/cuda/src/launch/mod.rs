@@ -190,7 +190,7 @@ pub(crate) fn run_with(tower: &mut CudaTower, op: &Op, pass: &Pass, learn: Learn
             let x = tower.element(buffer, elements, batch)?;
             let count = (elements * batch) as i64;
             match pass.mode {
-                Mode::Train { .. } => mask(tower, x, count, rate, layer),
+                Mode::Train { .. } => mask(tower, x, (elements, batch), rate, layer),
                 Mode::Test => {
                     let name = element!(precision, "dropout_scale");
                     tower.queue(name, blocks(elements * batch), |gpu, stream, name, grid| {
@@ -204,7 +204,7 @@ pub(crate) fn run_with(tower: &mut CudaTower, op: &Op, pass: &Pass, learn: Learn
                 return Err(Error::new(INTERNAL, "a backward pass of dropout in test mode"));
             }
             let x = tower.element(gradient, elements, batch)?;
-            mask(tower, x, (elements * batch) as i64, rate, layer)
+            mask(tower, x, (elements, batch), rate, layer)
         }
         Op::Softmax { classes, logits, probabilities, gradient } => {
             let x = tower.exact(logits, classes, batch)?;
@@ -230,10 +230,17 @@ pub(crate) fn run_with(tower: &mut CudaTower, op: &Op, pass: &Pass, learn: Learn
 }
 
 /// Sets what dropout drops to zero.
-fn mask(tower: &mut CudaTower, x: u64, count: i64, rate: f32, layer: u32) -> Result<()> {
-    let (state, index) = (tower.state.at, layer * 2 + tower.number);
+fn mask(
+    tower: &mut CudaTower,
+    x: u64,
+    (elements, images): (usize, usize),
+    rate: f32,
+    layer: u32,
+) -> Result<()> {
+    let (state, index, count) = (tower.state.at, layer * 2 + tower.number, (elements * images) as i64);
+    let elements = elements as i32;
     let name = element!(tower.gpu.precision, "dropout");
     tower.queue(name, blocks(count as usize), |gpu, stream, name, grid| {
-        launch!(gpu, stream, name, grid, THREADS, 0, x, state, count, rate, index)
+        launch!(gpu, stream, name, grid, THREADS, 0, x, state, count, elements, rate, index)
     })
 }

@@ -11,7 +11,7 @@ pub(crate) struct State {
     rate: f32,
     momentum: f32,
     decay: f32,
-    unused: u32,
+    first: u32,
 }
 
 impl State {
@@ -20,7 +20,7 @@ impl State {
     /// The same with the random numbers of `pass`.
     pub(crate) fn with_pass(self, pass: &Pass) -> Self {
         match pass.mode {
-            Mode::Train { seed, step } => Self { seed, step, ..self },
+            Mode::Train { seed, step, first } => Self { seed, step, first: first as u32, ..self },
             Mode::Test => self,
         }
     }
@@ -37,6 +37,7 @@ impl State {
         for (bytes, value) in bytes[16..28].chunks_exact_mut(4).zip([self.rate, self.momentum, self.decay]) {
             bytes.copy_from_slice(&value.to_ne_bytes());
         }
+        bytes[28..32].copy_from_slice(&self.first.to_ne_bytes());
         bytes
     }
 }

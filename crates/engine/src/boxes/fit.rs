@@ -76,7 +76,7 @@ pub(crate) fn fit(
                 );
             }
             let targets: Vec<Target> = chosen.iter().map(|&row| target(row as usize)).collect();
-            let mode = Mode::Train { seed: how.seed, step: step as u64 };
+            let mode = Mode::Train { seed: how.seed, step: step as u64, first: 0 };
             let falling = 0.5 * (1.0 + (PI * step as f64 / steps as f64).cos());
             let rule = UpdateRule { rate: how.rate * falling as f32, momentum: MOMENTUM, decay: DECAY };
             let found = regressor.step(&batch, &targets, mode, &rule)?;

@@ -7,7 +7,7 @@ use ilsvrc_reference::ReferenceBackend;
 
 const WIDTHS: [usize; 4] = [37, 19, 11, 8];
 const BATCH: usize = 5;
-const TRAINING: Pass = Pass { batch: BATCH, mode: Mode::Train { seed: 3, step: 7 } };
+const TRAINING: Pass = Pass { batch: BATCH, mode: Mode::Train { seed: 3, step: 7, first: 0 } };
 const RULE: UpdateRule = UpdateRule { rate: 0.05, momentum: 0.9, decay: 0.001 };
 
 fn rows(count: usize) -> Vec<f32> {
@@ -77,7 +77,7 @@ fn the_cpu_agrees_with_the_reference() {
     let (mut reference, mut cpu) = (regressor(ReferenceBackend), cpu(2));
     assert!(difference(&cpu.predict(&rows).unwrap(), &reference.predict(&rows).unwrap()) < 1e-5);
     for step in 0..3 {
-        let mode = Mode::Train { seed: 3, step };
+        let mode = Mode::Train { seed: 3, step, first: 0 };
         let losses = [
             cpu.step(&rows, &targets, mode, &RULE).unwrap(),
             reference.step(&rows, &targets, mode, &RULE).unwrap(),
@@ -96,7 +96,7 @@ fn the_same_bits_for_any_number_of_threads_and_the_batch_may_be_short() {
         let mut regressor = cpu(threads);
         for step in 0..4u64 {
             let count = if step == 3 { 2 } else { BATCH };
-            let mode = Mode::Train { seed: 3, step };
+            let mode = Mode::Train { seed: 3, step, first: 0 };
             regressor.step(&rows(count), &targets(count), mode, &RULE).unwrap();
         }
         regressor.predict(&rows(BATCH * 2 + 1)).unwrap()

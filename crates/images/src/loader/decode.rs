@@ -25,17 +25,19 @@ pub(super) fn run(work: &Work) {
     }
 }
 
+/// Images of the largest batch.
+fn most(work: &Work) -> usize {
+    let whole = work.options.batch.min(work.order.images.len());
+    whole.div_ceil(work.options.part.1)
+}
+
 /// Fills `batch`; nothing when the loader was stopped meanwhile.
 fn decode(work: &Work, job: &Job, mut batch: Batch, decoder: &mut Decoder) -> Result<Option<Batch>> {
     let (images, side, indices) = (work.images(), work.side(), work.batch(job.number));
     batch.n = indices.len();
     batch.side = side;
     let image = side * side * 3;
-    batch.pixels.resize(
-        batch.n * image,
-        work.options.batch.min(work.order.images.len()) * image,
-        &work.memory,
-    )?;
+    batch.pixels.resize(batch.n * image, most(work) * image, &work.memory)?;
     batch.indices.clear();
     batch.indices.extend_from_slice(indices);
     batch.labels.clear();

@@ -33,7 +33,7 @@ pub(super) fn run(work: &Work) {
         scope.spawn(move || windows::fetch(work, &empty, &fetched));
         let mut windows = Windows::new(&work.order.windows, give_back, full);
         batches(work, |number, out| {
-            let batch = (number * work.options.batch, work.batch(number));
+            let batch = (work.places(number).start, work.batch(number));
             windows.read(work.images(), batch, |index| !work.is_cached(index), out)
         });
     });

@@ -54,11 +54,10 @@ fn too_large(needed: u64, available: Option<u64>) -> Error {
     }
 }
 
-/// The thread that reads: fills memories from `empty` and passes them on, a window each, beginning with that of batch `first`.
+/// The thread that reads: fills memories from `empty` and passes them on, one for each window that is needed.
 pub(super) fn fetch(work: &Work, empty: &Receiver<Memory>, full: &SyncSender<Result<Memory>>) {
     let mut shards = Shards::new(work.dataset.shard_paths(&work.options.split), system::expect_sequential);
-    let first = work.queue.first() * work.options.batch;
-    for window in work.order.windows.iter().filter(|window| window.places.end > first) {
+    for window in work.order.windows.iter().filter(|window| work.needs(window)) {
         // Whoever would use them is gone when a channel is closed.
         let Ok(mut memory) = empty.recv() else { return };
         let begin = Instant::now();

@@ -23,6 +23,7 @@ import { announce } from '../layout.ts';
 import { machineOf, withMachine } from '../machine.ts';
 import { type CountedProgress, Output } from '../output.ts';
 import { batchSize, numbers, oneOf, real, whole } from '../parse.ts';
+import { together } from '../ranks.ts';
 import type { Verb } from '../verb.ts';
 
 const verb: Verb = (base, { interrupts }) =>
@@ -72,8 +73,15 @@ const verb: Verb = (base, { interrupts }) =>
       if (options.out !== undefined) await output.expectAbsent(join(options.out, resultFile), options.force);
       const outputs =
         options.from === undefined
-          ? await ask(given, options, output, interrupts)
+          ? await together(async (world) => {
+              const isFirst = (world?.rank ?? 0) === 0;
+              const told = isFirst ? output : new Output({ ...options, quiet: true });
+              const outputs = await ask(given, options, told, interrupts);
+              return isFirst ? outputs : undefined;
+            })
           : await readSaved(options.from);
+      // Rank 0 has what all have computed, and goes on alone.
+      if (outputs === undefined) return;
       const asked = question(options, outputs.subject.classes.length);
       const evaluation = judge(outputs, averaging(options));
       const result = toResult(evaluation, asked);

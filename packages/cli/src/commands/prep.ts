@@ -1,7 +1,7 @@
 /** `ilsvrc prep`: photos of any layout to shards, mean image and manifest. */
 import { availableParallelism } from 'node:os';
 import { basename, extname, join } from 'node:path';
-import { launcher, parsePart, readManifest } from '@ilsvrc/dataset';
+import { launched, parsePart, readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import {
   checkDataset,
@@ -131,9 +131,9 @@ function known(option: string, name: string | undefined, all: { name: string }[]
 
 async function write(request: PrepRequest, output: Output, signal: AbortSignal): Promise<void> {
   const { out, part } = request;
-  const started = launcher(process.env);
-  if (part === null && started !== undefined) {
-    output.say(`${started} started several processes: \`--part auto\` would give each its own part`);
+  const launch = launched(process.env);
+  if (part === null && launch !== undefined) {
+    output.say(`${launch.launcher} started several processes: \`--part auto\` would give each its own part`);
   }
   const events: PrepEvents = prepEvents(output);
   const summary = await prep(request, { signal, onProgress: events.on }).finally(events.stop);

@@ -1,6 +1,8 @@
 /** `ilsvrc train`: epochs of training and validation in a run directory. */
 import { join } from 'node:path';
+import { launched } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
+import type { CacheLimit, World } from '@ilsvrc/engine';
 import { type TrainEvent, train } from '@ilsvrc/trainer';
 import { expectHeadFlags, trainHead } from '../box-head.ts';
 import { loadDefaults } from '../defaults.ts';
@@ -10,9 +12,10 @@ import { adoptForeignShards } from '../foreign-shards.ts';
 import { openLive } from '../live.ts';
 import { cacheLimit, shuffle } from '../loading.ts';
 import { machineOf, withMachine } from '../machine.ts';
-import { Output } from '../output.ts';
+import { Output, type OutputOptions } from '../output.ts';
 import { batchSize, oneOf, real, whole } from '../parse.ts';
-import { chooseRun } from '../run-choice.ts';
+import { launchAgain, together } from '../ranks.ts';
+import { chooseRun, type TrainFlags } from '../run-choice.ts';
 import type { Verb } from '../verb.ts';
 
 const verb: Verb = (base, { interrupts: { signal } }) =>
@@ -30,7 +33,12 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       .option('--model <file>', 'the model that gets the head (default: that of the newest run)')
       .option('--per-class', 'a box for each class instead of one for all')
       .optionsGroup('Learning (default: what the preset says):')
-      .option('--batch <n>', 'images a step', batchSize)
+      .option('--batch <n>', 'images a step, of all ranks together', batchSize)
+      .option(
+        '--global-batch <n>',
+        'the same, with the learning rate raised or lowered as much as the batch',
+        batchSize,
+      )
       .option('--epochs <n>', 'passes over the training images', whole('--epochs', 1))
       .option('--lr <rate>', 'learning rate of the first epoch', real('--lr', 0, 1000))
       .option('--schedule <kind>', 'plateau, step or exp', oneOf('--schedule', ['plateau', 'step', 'exp']))
@@ -55,7 +63,8 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         'serve a page of curves to this machine while training (default: a free port)',
         whole('--live', 0, 65_535),
       )
-      .optionsGroup('Machine:'),
+      .optionsGroup('Machine:')
+      .option('--launch <n>', 'start so many ranks on this host, by mpirun', whole('--launch', 2, 1024)),
   )
     .addHelpText(
       'after',
@@ -63,14 +72,18 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         ['ilsvrc train data/photos', "the paper's network"],
         ['ilsvrc train data/photos-72 --net alexnet-64', 'a small one of the same shape, for CPUs'],
         ['ilsvrc train --resume', 'go on with the newest run'],
+        ['mpirun -np 4 ilsvrc train data/photos', 'four ranks, on one host or several'],
         ['ilsvrc train data/photos --head boxes --model MODEL', 'where things are, from boxes'],
       ]),
     )
     .action(async (dataset, options) => {
-      const output = new Output(options);
-      if (dataset !== undefined) await adoptForeignShards(dataset, output, signal);
+      if (options.launch !== undefined && launched(process.env) === undefined) {
+        process.exit(await launchAgain(options.launch));
+      }
       if (options.head === 'boxes') {
+        const output = new Output(options);
         expectHeadFlags(options);
+        if (dataset !== undefined) await adoptForeignShards(dataset, output, signal);
         const defaults = await loadDefaults();
         await trainHead(dataset, options, { defaults, machine: machineOf(options), output, signal });
         return output.finish();
@@ -83,38 +96,62 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       if (needsHead !== undefined) {
         throw new IlsvrcError('E0103', `${needsHead} goes with --head boxes`, { hint: 'add `--head boxes`' });
       }
-      const choice = await chooseRun(dataset, options, await loadDefaults());
-      const table = new EpochTable(output);
-      const { live: asked, resume = false } = options;
-      const port = asked === true ? 0 : asked;
-      const live = port === undefined ? undefined : await openLive(choice, port, resume);
-      // Nobody can guess the address, so it is told even to those who want to hear of errors only.
-      if (live !== undefined) process.stderr.write(`live: ${live.url}\n`);
-      let last = 'The training has stopped. What is here stays.';
-      try {
-        const end = await train({
-          ...choice,
-          run: join('runs', choice.run),
-          resume,
-          force: options.force ?? false,
-          cache: options.cache,
-          ...machineOf(options),
-          checkpoint:
-            options.checkpointSteps === undefined ? { seconds: 120 } : { steps: options.checkpointSteps },
-          signal,
-          onEvent: (event: TrainEvent) => {
-            if (output.isJson) output.line(event);
-            else table.show(event);
-            live?.show(event);
-          },
-        });
-        last = 'The training has ended. What is here stays.';
-        output.next([`ilsvrc eval ${end.model} --top5`, `ilsvrc report runs/${choice.run}`]);
-      } finally {
-        table.stop();
-        await live?.close(last);
-      }
-      await output.finish();
+      await together((world) => trainNet(dataset, options, world, signal));
     });
 
 export default verb;
+
+/** What `trainNet` reads of the options. */
+type Options = TrainFlags &
+  OutputOptions &
+  Parameters<typeof machineOf>[0] & {
+    cache?: CacheLimit | undefined;
+    checkpointSteps?: number | undefined;
+    force?: true | undefined;
+    live?: number | true | undefined;
+  };
+
+/** Trains; of several ranks, number 0 tells of it. */
+async function trainNet(
+  dataset: string | undefined,
+  options: Options,
+  world: World | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const isFirst = (world?.rank ?? 0) === 0;
+  const output = new Output(isFirst ? options : { ...options, quiet: true });
+  if (dataset !== undefined) await adoptForeignShards(dataset, output, signal);
+  const choice = await chooseRun(dataset, options, await loadDefaults());
+  const table = new EpochTable(output);
+  const { live: asked, resume = false } = options;
+  const port = asked === true ? 0 : asked;
+  const live = port === undefined || !isFirst ? undefined : await openLive(choice, port, resume);
+  // Nobody can guess the address, so it is told even to those who want to hear of errors only.
+  if (live !== undefined) process.stderr.write(`live: ${live.url}\n`);
+  let last = 'The training has stopped. What is here stays.';
+  try {
+    const end = await train({
+      ...choice,
+      run: join('runs', choice.run),
+      resume,
+      force: options.force ?? false,
+      cache: options.cache,
+      ...machineOf(options),
+      world,
+      checkpoint:
+        options.checkpointSteps === undefined ? { seconds: 120 } : { steps: options.checkpointSteps },
+      signal,
+      onEvent: (event: TrainEvent) => {
+        if (output.isJson) output.line(event);
+        else table.show(event);
+        live?.show(event);
+      },
+    });
+    last = 'The training has ended. What is here stays.';
+    output.next([`ilsvrc eval ${end.model} --top5`, `ilsvrc report runs/${choice.run}`]);
+  } finally {
+    table.stop();
+    await live?.close(last);
+  }
+  await output.finish();
+}

@@ -1,0 +1,155 @@
+//! Several sessions that train and evaluate one net together, in threads of this process.
+
+mod common;
+
+use common::{BATCH, Data, STEPS, options, request, weights};
+use ilsvrc_collective::threads;
+use ilsvrc_diagnostics::{RANKS_DIFFER, Result};
+use ilsvrc_engine::{EvaluateRequest, Options, Session, TrainStep, Views};
+use ilsvrc_images::Shuffle;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+/// What each of `size` ranks makes of `work`.
+fn ranks<T: Send>(size: usize, work: impl Fn(usize, Session) -> T + Sync) -> Vec<T> {
+    let open = |_| options(1, &["cpu"]);
+    ranks_with(size, open, |rank, session| work(rank, session.unwrap()))
+}
+
+fn ranks_with<T: Send>(
+    size: usize,
+    options: impl Fn(usize) -> Options + Sync,
+    work: impl Fn(usize, Result<Session>) -> T + Sync,
+) -> Vec<T> {
+    let (options, work) = (&options, &work);
+    thread::scope(|scope| {
+        let ranks: Vec<_> = threads(size)
+            .into_iter()
+            .enumerate()
+            .map(|(rank, end)| scope.spawn(move || work(rank, Session::open_among(options(rank), end))))
+            .collect();
+        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+    })
+}
+
+/// Steps of two epochs, bits of the weights after them, and the probabilities of the validation images.
+fn learn(session: &mut Session, data: &Path, shuffle: Shuffle) -> (Vec<TrainStep>, Vec<u32>, Vec<f32>) {
+    let mut steps = Vec::new();
+    let go_on = AtomicBool::new(false);
+    for epoch in 0..2 {
+        let mut request = request(data, epoch, 0, STEPS);
+        request.shuffle = shuffle;
+        let report = session.train(&request, &go_on, &mut |step| steps.push(step)).unwrap();
+        assert_eq!((report.steps, report.stopped, report.images), (STEPS, false, common::TRAIN));
+    }
+    let request = EvaluateRequest { dataset: data.into(), split: "val".into(), views: Views::Ten };
+    let report = session.evaluate(&request, &go_on, &mut |_| {}).unwrap();
+    assert_eq!(report.images, 9);
+    (steps, weights(session), report.probabilities)
+}
+
+fn close(some: &[f32], same: &[f32], bound: f32) {
+    let far = some.iter().zip(same).map(|(a, b)| (a - b).abs() / b.abs().max(1.0)).fold(0.0, f32::max);
+    assert!(some.len() == same.len() && far <= bound, "{far} apart");
+}
+
+/// The last batch has four images: of seven ranks three have none of it.
+#[test]
+fn ranks_learn_what_one_process_learns() {
+    let data = Data::new();
+    for shuffle in [Shuffle::Full, Shuffle::Window(1)] {
+        let mut alone = Session::open(options(1, &["cpu"])).unwrap();
+        let (steps, values, probabilities) = learn(&mut alone, &data.path(), shuffle);
+        let floats = |bits: &[u32]| bits.iter().map(|bits| f32::from_bits(*bits)).collect::<Vec<_>>();
+        for size in [2, 3, 7] {
+            let run = || ranks(size, |_, mut session| learn(&mut session, &data.path(), shuffle));
+            let learned = run();
+            for rank in &learned {
+                // The same bits on every rank.
+                assert_eq!((&rank.1, &rank.2), (&learned[0].1, &learned[0].2));
+                let images = |steps: &[TrainStep]| steps.iter().map(|step| step.images).collect::<Vec<_>>();
+                assert_eq!(images(&rank.0), images(&steps));
+                let losses =
+                    |steps: &[TrainStep]| steps.iter().map(|step| step.loss as f32).collect::<Vec<_>>();
+                close(&losses(&rank.0), &losses(&steps), 2e-6);
+                close(&floats(&rank.1), &floats(&values), 2e-6);
+                close(&rank.2, &probabilities, 2e-6);
+            }
+            // And in every run.
+            assert_eq!(run()[0].1, learned[0].1, "{size} ranks");
+        }
+    }
+}
+
+#[test]
+fn when_one_is_asked_to_stop_all_stop_between_the_same_steps() {
+    let data = Data::new();
+    let made = ranks(3, |rank, mut session| {
+        let stop = AtomicBool::new(false);
+        let report = session
+            .train(&request(&data.path(), 0, 0, STEPS), &stop, &mut |step| {
+                stop.store(rank == 1 && step.step == 1, Ordering::Relaxed);
+            })
+            .unwrap();
+        let checkpoint = data.file(&format!("checkpoint-{rank}"));
+        session.save_checkpoint(&checkpoint, &Default::default()).unwrap();
+        (report.steps, report.stopped, std::fs::read(checkpoint).unwrap())
+    });
+    assert_eq!((made[0].0, made[0].1), (2, true));
+    assert!(made.iter().all(|other| *other == made[0]));
+    // A checkpoint of three goes on with two, or alone, in the middle of the epoch.
+    let rest = |mut session: Session| {
+        session.load_checkpoint(&data.file("checkpoint-0")).unwrap();
+        let mut losses = Vec::new();
+        let request = request(&data.path(), 0, 2, STEPS);
+        session.train(&request, &AtomicBool::new(false), &mut |step| losses.push(step.loss as f32)).unwrap();
+        losses
+    };
+    let alone = rest(Session::open(options(1, &["cpu"])).unwrap());
+    assert_eq!(alone.len(), STEPS - 2);
+    for losses in ranks(2, |_, session| rest(session)) {
+        close(&losses, &alone, 2e-6);
+    }
+}
+
+#[test]
+fn one_that_is_asked_to_stop_stops_the_evaluation_of_all() {
+    let data = Data::new();
+    let request = EvaluateRequest { dataset: data.path(), split: "val".into(), views: Views::Centre };
+    let codes = ranks(2, |rank, mut session| {
+        let stop = AtomicBool::new(rank == 1);
+        session.evaluate(&request, &stop, &mut |_| {}).unwrap_err().code
+    });
+    assert_eq!(codes, [ilsvrc_diagnostics::INTERRUPTED; 2]);
+}
+
+#[test]
+fn ranks_with_other_settings_are_refused() {
+    let other_seed = |rank| Options { seed: rank as u64, ..options(1, &["cpu"]) };
+    let other_batch = |rank| Options { batch: BATCH + rank, ..options(1, &["cpu"]) };
+    for codes in [
+        ranks_with(2, other_seed, |_, session| session.err().map(|error| error.code)),
+        ranks_with(2, other_batch, |_, session| session.err().map(|error| error.code)),
+    ] {
+        assert_eq!(codes, [Some(RANKS_DIFFER); 2]);
+    }
+    let data = Data::new();
+    let codes = ranks(2, |rank, mut session| {
+        let mut request = request(&data.path(), 0, 0, STEPS);
+        request.rule.rate *= 1.0 + rank as f32;
+        session.train(&request, &AtomicBool::new(false), &mut |_| {}).unwrap_err().code
+    });
+    assert_eq!(codes, [RANKS_DIFFER; 2]);
+}
+
+#[test]
+fn a_rank_that_fails_does_not_leave_the_others_waiting() {
+    let data = Data::new();
+    let failed = ranks(2, |rank, mut session| {
+        // A net that diverges does so on all; one whose data set is gone fails alone.
+        let path = if rank == 1 { data.file("nowhere") } else { data.path() };
+        session.train(&request(&path, 0, 0, STEPS), &AtomicBool::new(false), &mut |_| {}).is_err()
+    });
+    assert_eq!(failed, [true; 2]);
+}

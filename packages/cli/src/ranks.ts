@@ -1,0 +1,106 @@
+/** Verbs that several processes do together: who starts them, who speaks, and how they end. */
+import { spawn } from 'node:child_process';
+import { availableParallelism, cpus } from 'node:os';
+import { type Launch, launched } from '@ilsvrc/dataset';
+import { IlsvrcError } from '@ilsvrc/diagnostics';
+import { joinRanks, leaveRanks, type World } from '@ilsvrc/engine';
+import { ToldByRank0 } from './told.ts';
+
+/** Errors that all ranks meet at the same place. */
+const common = new Set(['E0403', 'E0422', 'E0902']);
+
+/** Does `work` together with the processes that a launcher started with this one; alone where there are none. */
+export async function together<T>(work: (world: World | undefined) => Promise<T>): Promise<T> {
+  const launch = launched(process.env);
+  if (launch === undefined) return work(undefined);
+  try {
+    if (launch.launcher === 'torchrun') throw cannotMeet(launch);
+    const world = await joinRanks();
+    if (world.hosts.length !== launch.size) throw cannotMeet(launch);
+    const result = await settle(world, work);
+    await leaveRanks();
+    return result;
+  } catch (error) {
+    throw launch.rank === 0 ? error : ofRank(launch, error);
+  }
+}
+
+/** Where all ranks stop at the same place they leave together: MPI's launcher would call the first to end a failure. */
+async function settle<T>(world: World, work: (world: World) => Promise<T>): Promise<T> {
+  try {
+    return await work(world);
+  } catch (error) {
+    if (error instanceof IlsvrcError && common.has(error.code)) await leaveRanks();
+    throw error;
+  }
+}
+
+/** The error of a rank other than 0, which says whose it is. */
+function ofRank({ rank }: Launch, error: unknown): unknown {
+  if (!(error instanceof IlsvrcError)) return error;
+  const { code, message, info, hint, cause } = error;
+  // Bad arguments are the same for all.
+  if (common.has(code) || error.exitCode === 2) return new ToldByRank0(code, message, { info, hint, cause });
+  return new IlsvrcError(code, `rank ${rank}: ${message}`, { info, hint, cause });
+}
+
+function cannotMeet({ launcher, rank, size }: Launch): IlsvrcError {
+  return new IlsvrcError(
+    'E0420',
+    `${launcher} started rank ${rank} of ${size}, which cannot meet the others`,
+    {
+      info:
+        launcher === 'torchrun'
+          ? 'torchrun brings processes together for NCCL; this version computes over MPI only'
+          : 'MPI sees one process: the launcher belongs to another MPI than the one that ilsvrc was built with',
+      hint: 'start it by the mpirun of that MPI, or by `ilsvrc train --launch N`',
+    },
+  );
+}
+
+/** Compute threads of this process: its share of the host's cores, unless the launcher bound it to some. */
+export function shareOfThreads(): number {
+  const available = availableParallelism();
+  const bound = available < cpus().length;
+  return bound ? available : Math.max(1, Math.floor(available / (launched(process.env)?.local?.size ?? 1)));
+}
+
+/** Starts this very command `count` times by `mpirun` and returns the exit status. */
+export function launchAgain(count: number): Promise<number> {
+  const program = process.argv[1] ?? '';
+  const given = process.argv.slice(2);
+  const at = given.findIndex((text) => text === '--launch' || text.startsWith('--launch='));
+  const rest = given.toSpliced(at, given[at] === '--launch' ? 2 : 1);
+  const environment: NodeJS.ProcessEnv = {
+    ...process.env,
+    // All ranks share this host's cores, more ranks than cores too; in a container one is often root.
+    OMPI_MCA_rmaps_base_oversubscribe: '1',
+    OMPI_MCA_hwloc_base_binding_policy: 'none',
+    ...(process.getuid?.() === 0 ? { OMPI_ALLOW_RUN_AS_ROOT: '1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1' } : {}),
+  };
+  delete environment.ILSVRC_LAUNCH;
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const child = spawn('mpirun', ['-np', String(count), process.execPath, program, ...rest], {
+    stdio: 'inherit',
+    env: environment,
+    // Out of reach of Ctrl-C, upon which mpirun kills the ranks a second later: they are asked to save and stop instead.
+    detached: true,
+  });
+  let asked = false;
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      child.kill(asked ? 'SIGTERM' : 'SIGUSR2');
+      asked = true;
+    });
+  }
+  child.on('error', ({ message }) =>
+    reject(
+      new IlsvrcError('E0420', `cannot start ${count} ranks: ${message}`, {
+        info: '--launch uses the mpirun of the system',
+        hint: 'install one, as by `apt install openmpi-bin libopenmpi-dev libclang-dev`, and build ilsvrc again: `npm run build`',
+      }),
+    ),
+  );
+  child.on('exit', (status) => resolve(status ?? 1));
+  return promise;
+}
