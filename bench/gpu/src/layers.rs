@@ -50,7 +50,7 @@ pub(crate) fn check(precision: Precision, images: usize) -> Result<String> {
         plan: &plan,
         gpu: &gpu,
         cpu: &cpu,
-        pass: Pass { batch: images, mode: Mode::Train { seed: 5, step: 7 } },
+        pass: Pass { batch: images, mode: Mode::Train { seed: 5, step: 7, first: 0 } },
         tolerance: tolerance(precision),
         furthest: (0.0, String::new()),
     };

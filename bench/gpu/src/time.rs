@@ -207,7 +207,7 @@ fn parts_of(settings: &Settings, precision: Precision, batch: usize, peaks: &Pea
     let plan = Plan::new(&net, batch, Use::Training)?;
     let backend = CudaBackend::new(&[0], precision)?;
     let mut towers = towers(&backend, &plan)?;
-    let pass = Pass { batch, mode: Mode::Train { seed: 1, step: 0 } };
+    let pass = Pass { batch, mode: Mode::Train { seed: 1, step: 0, first: 0 } };
     let costs = Costs::new(&plan, precision).step();
     // Once in order, so that every part finds what the one before it makes.
     let all: Vec<Part> = costs.iter().map(|(part, _)| *part).collect();
@@ -322,7 +322,7 @@ fn train(
         })
     };
     for step in 0..(WARM + steps) as u64 {
-        executor.begin_step(&input, &Pass { batch, mode: Mode::Train { seed: 1, step } }, &RULE)?;
+        executor.begin_step(&input, &Pass { batch, mode: Mode::Train { seed: 1, step, first: 0 } }, &RULE)?;
         if step > 0 {
             end(executor)?;
         }

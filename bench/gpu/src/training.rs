@@ -40,7 +40,8 @@ pub(crate) fn train<'a, B: Backend>(
     let mut under_way = 0;
     for (step, batch) in batches.enumerate() {
         let input = batch.input();
-        let pass = Pass { batch: input.labels.len(), mode: Mode::Train { seed: 5, step: step as u64 } };
+        let pass =
+            Pass { batch: input.labels.len(), mode: Mode::Train { seed: 5, step: step as u64, first: 0 } };
         executor.begin_step(&input, &pass, rule)?;
         under_way += 1;
         if under_way > executor.steps_ahead() {

@@ -362,14 +362,17 @@ fn compute<B: Backend>(
     run(backend, places, towers, stages, pass, &|tower, _, ops| backend.run(tower, ops, pass))
 }
 
-/// Runs stages in order, the ops of each tower by `act`, which hears the numbers of stage and tower.
+/// What is done with a tower and its ops of a stage; hears the numbers of stage and tower.
+type Act<'a, T> = dyn Fn(&mut T, (usize, usize), &[Op]) -> Result<()> + Sync + 'a;
+
+/// Runs stages in order, the ops of each tower by `act`.
 pub(crate) fn run<B: Backend>(
     backend: &B,
     places: &[usize],
     towers: &mut [B::Tower],
     stages: &[Stage],
     pass: &Pass,
-    act: &(dyn Fn(&mut B::Tower, (usize, usize), &[Op]) -> Result<()> + Sync),
+    act: &Act<B::Tower>,
 ) -> Result<()> {
     for (number, stage) in stages.iter().enumerate() {
         match stage {
