@@ -176,6 +176,7 @@ type Body = fn(&[Subject<CudaBackend>]);
 fn ops_of(precision: Precision, found: &[Device]) -> Vec<Item> {
     let bodies: [(&str, Body); 5] = [
         ("convolutions", |subjects| ops::convolutions(subjects)),
+        ("local", |subjects| ops::local_layers(subjects)),
         ("dense", |subjects| ops::dense_layers(subjects)),
         ("pools", |subjects| ops::pools_and_norms(subjects)),
         ("elementwise", |subjects| ops::elementwise_ops(subjects)),
