@@ -27,8 +27,7 @@ fn every_way(places: &[usize], body: impl Fn(&[Subject<CudaBackend>])) {
 /// Set in the process that runs with sanitizers.
 const SANITIZED: &str = "ILSVRC_TEST_SANITIZED";
 /// Tests that it runs: products whose numbers of maps fit nothing, every window, every elementwise kernel.
-const SUBSET: [&str; 5] =
-    ["dense_layers", "local_layers", "pools_and_norms", "input_loss_and_update", "exchanges"];
+const SUBSET: [&str; 4] = ["dense_layers", "pools_and_norms", "input_loss_and_update", "exchanges"];
 
 /// AddressSanitizer must be the first library of a process, so this test starts itself anew with a driver built for it.
 #[test]
@@ -52,7 +51,7 @@ fn a_subset_under_sanitizers() {
         .output()
         .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    assert!(run.status.success() && text.contains("5 passed"), "{text}");
+    assert!(run.status.success() && text.contains("4 passed"), "{text}");
 }
 
 #[test]
