@@ -164,8 +164,8 @@ export const kernelMutants = [
     ...local,
     name: 'local: rows behind the last image read on',
     quick: true,
-    from: /const int image = row - first; if \(image >= g\.images\) return Position\{0, OUTSIDE, OUTSIDE\}; return Position\{\(\(/g,
-    to: 'const int image = row - first;\n    return Position{((',
+    from: 'if (image >= g.images) return Position{0, OUTSIDE, OUTSIDE}; return Position{(((long long)image * g.input',
+    to: 'return Position{(((long long)image * g.input',
   },
   {
     ...local,
