@@ -2,6 +2,7 @@
 // crates/cuda/tests and the test in it that must fail. Names begin with the file's.
 
 const product = { file: 'kernels/product.cuh', test: 'ops dense_layers' };
+const local = { file: 'kernels/local.cuh', test: 'ops local_layers' };
 const convolution = { file: 'kernels/product.cuh', test: 'ops convolutions' };
 const update = {
   file: 'kernels/conv_weight_gradient.cu',
@@ -157,6 +158,63 @@ export const kernelMutants = [
     test: 'ops dense_layers',
     from: 'if (partial) bias = nullptr, activation = 0;',
     to: '',
+  },
+  // Locally connected layers: whose position, which image, which weights.
+  {
+    ...local,
+    name: 'local: rows behind the last image read on',
+    quick: true,
+    from: 'if (image >= g.images) return Position{0, OUTSIDE, OUTSIDE}; return Position{(((long long)image * g.input',
+    to: 'return Position{(((long long)image * g.input',
+  },
+  {
+    ...local,
+    name: 'local: rows behind the last weight read on',
+    from: 'if (c >= rows) return -1;',
+    to: '',
+  },
+  {
+    ...local,
+    name: 'local: images behind the last are summed too',
+    from: 'return place >= 0 && k < g.images ?',
+    to: 'return place >= 0 ?',
+  },
+  {
+    ...local,
+    name: 'local: taps in the padding have inputs',
+    from: 'return inside ? ((long long)iy * g.input',
+    to: 'return true ? ((long long)iy * g.input',
+  },
+  {
+    ...local,
+    name: 'local: rows of one position run into the next',
+    from: 'rows(share.first + rows_)',
+    to: 'rows((1 << 30) + rows_)',
+  },
+  {
+    ...local,
+    name: 'local: a position has its neighbour row tile',
+    from: 'first = position * tiles * BM;',
+    to: 'first = position * BM;',
+  },
+  {
+    ...local,
+    name: 'local: weights of outputs beyond the border',
+    from: 'ox < (unsigned)g.output && oy * g.stride == y',
+    to: 'oy * g.stride == y',
+  },
+  {
+    ...local,
+    name: 'local: all positions share one set of weights in the input gradient',
+    from: '(long long)(oy * g.output + ox) * g.taps * g.taps_x + tap',
+    to: '(long long)tap',
+  },
+  {
+    name: 'local_forward: all positions share one set of biases',
+    file: 'kernels/local_forward.cu',
+    test: 'ops local_layers',
+    from: 'bias + column',
+    to: 'bias',
   },
   // Swizzles.
   {

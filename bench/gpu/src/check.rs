@@ -174,8 +174,9 @@ type Body = fn(&[Subject<CudaBackend>]);
 
 /// The ops, each against the f64 reference.
 fn ops_of(precision: Precision, found: &[Device]) -> Vec<Item> {
-    let bodies: [(&str, Body); 5] = [
+    let bodies: [(&str, Body); 6] = [
         ("convolutions", |subjects| ops::convolutions(subjects)),
+        ("local", |subjects| ops::local_layers(subjects)),
         ("dense", |subjects| ops::dense_layers(subjects)),
         ("pools", |subjects| ops::pools_and_norms(subjects)),
         ("elementwise", |subjects| ops::elementwise_ops(subjects)),

@@ -101,11 +101,14 @@ impl<'a> Costs<'a> {
             .sum();
         let (flop, parameters) = match *op {
             Op::Conv { window, in_maps, out_maps, weights, .. }
-            | Op::ConvInputGradient { window, in_maps, out_maps, weights, .. } => {
+            | Op::ConvInputGradient { window, in_maps, out_maps, weights, .. }
+            | Op::Local { window, in_maps, out_maps, weights, .. }
+            | Op::LocalInputGradient { window, in_maps, out_maps, weights, .. } => {
                 let terms = window.size.pow(2) * in_maps;
                 (2 * window.output.pow(2) * terms * out_maps, self.factors(plan, weights))
             }
-            Op::ConvWeightGradient { window, in_maps, out_maps, weights, bias, .. } => {
+            Op::ConvWeightGradient { window, in_maps, out_maps, weights, bias, .. }
+            | Op::LocalWeightGradient { window, in_maps, out_maps, weights, bias, .. } => {
                 let terms = window.size.pow(2) * in_maps;
                 (2 * window.output.pow(2) * terms * out_maps, 4 * (len(plan, weights) + len(plan, bias)))
             }
@@ -187,6 +190,9 @@ impl<'a> Costs<'a> {
             Op::Conv { weights, .. }
             | Op::ConvInputGradient { weights, .. }
             | Op::ConvWeightGradient { weights, .. }
+            | Op::Local { weights, .. }
+            | Op::LocalInputGradient { weights, .. }
+            | Op::LocalWeightGradient { weights, .. }
             | Op::Dense { weights, .. }
             | Op::DenseInputGradient { weights, .. }
             | Op::DenseWeightGradient { weights, .. } => {
@@ -223,6 +229,9 @@ fn describe(op: &Op) -> (&'static str, &'static str) {
         Op::DenseWeightGradient { .. } => {
             ("weight gradient, learning", "conv_weight_gradient, bias_gradient")
         }
+        Op::Local { .. } => ("forward", "local_forward"),
+        Op::LocalInputGradient { .. } => ("input gradient", "local_input_gradient"),
+        Op::LocalWeightGradient { .. } => ("weight gradient", "local_weight_gradient, bias_gradient"),
         Op::Activate { .. } => ("activation", "activation"),
         Op::ActivationGradient { .. } => ("activation gradient", "activation"),
         Op::Lrn { .. } => ("normalisation", "lrn"),

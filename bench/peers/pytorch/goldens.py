@@ -2,7 +2,7 @@
 
     python bench/peers/pytorch/goldens.py          # needs torch and numpy; takes a minute and 5 GB
 
-`two-towers` (a miniature) is kept whole. The whole `alexnet` starts from numbers that both sides draw from the same
+`two-towers` and `local` (miniatures) are kept whole. The whole `alexnet` starts from numbers that both sides draw from the same
 counter-based stream, and is kept as a norm, a sum and 64 elements of each tensor. Files are in the safetensors format.
 
 The step is `v <- momentum v - decay rate w - rate g ; w <- w + v`, with each layer's multipliers; biases never decay.
@@ -145,4 +145,5 @@ if __name__ == "__main__":
     philox.check()
     torch.manual_seed(0)
     golden("two-towers", 5, [3, 0, 6, 1, 3], 0.002, keep_whole=True)
+    golden("local", 4, [2, 0, 4, 1], 0.002, keep_whole=True)
     golden("alexnet", 2, [417, 42], 0.001, keep_whole=False)

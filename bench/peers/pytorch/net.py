@@ -7,6 +7,7 @@ very module that `step.py` times against the engine.
 
 import json
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -45,6 +46,20 @@ class TowerNorm(nn.Module):
         return F.local_response_norm(split, **self.settings).reshape(x.shape)
 
 
+class Local(nn.Module):
+    """Locally connected: weights `[rows, columns, outputs, inputs, size, size]`, biases `[rows, columns, outputs]`."""
+
+    def __init__(self, maps, filters, side, size, stride):
+        super().__init__()
+        self.size, self.stride = size, stride
+        self.weight = nn.Parameter(torch.zeros(side, side, filters, maps, size, size))
+        self.bias = nn.Parameter(torch.zeros(side, side, filters))
+
+    def forward(self, x):
+        windows = x.unfold(2, self.size, self.stride).unfold(3, self.size, self.stride)
+        return torch.einsum("niyxkl,yxoikl->noyx", windows, self.weight) + self.bias.permute(2, 0, 1)
+
+
 class Net(nn.Module):
     """Images `[batch, 3, crop, crop]` to logits `[batch, classes]`."""
 
@@ -57,7 +72,18 @@ class Net(nn.Module):
         modules = []
         for layer in description["layers"]:
             kind = layer["type"]
-            if kind == "conv":
+            if kind == "local":
+                if self.towers > 1:
+                    raise ValueError(f"{layer['name']}: locally connected layers of two towers are not built here")
+                size, stride, pad = layer["size"], layer["stride"], layer["pad"]
+                output = 1 + -(-(2 * pad + side - size) // stride)
+                end = max(0, (output - 1) * stride + size - side - pad)
+                modules.append(nn.ZeroPad2d((pad, end, pad, end)))
+                local = Local(maps, layer["filters"], output, size, stride)
+                self.learned.append((layer["name"], local, layer))
+                modules.append(local)
+                side, maps = output, layer["filters"]
+            elif kind == "conv":
                 size, stride, pad = layer["size"], layer["stride"], layer["pad"]
                 output = 1 + -(-(2 * pad + side - size) // stride)
                 extra = (output - 1) * stride + size - (2 * pad + side)

@@ -74,6 +74,11 @@ fn op_flops(op: &Op) -> usize {
         | Op::ConvWeightGradient { window, in_maps, out_maps, .. } => {
             2 * window.output.pow(2) * window.size.pow(2) * in_maps * out_maps
         }
+        Op::Local { window, in_maps, out_maps, .. }
+        | Op::LocalInputGradient { window, in_maps, out_maps, .. }
+        | Op::LocalWeightGradient { window, in_maps, out_maps, .. } => {
+            2 * window.output.pow(2) * window.size.pow(2) * in_maps * out_maps
+        }
         Op::Dense { inputs, outputs, .. }
         | Op::DenseInputGradient { inputs, outputs, .. }
         | Op::DenseWeightGradient { inputs, outputs, .. } => 2 * inputs * outputs,
@@ -123,6 +128,9 @@ fn op_part(plan: &Plan, tower: usize, op: &Op) -> Part {
         Op::Conv { weights, .. } => of_weights("conv", "forward", weights),
         Op::ConvInputGradient { weights, .. } => of_weights("conv", "input-gradient", weights),
         Op::ConvWeightGradient { weights, .. } => of_weights("conv", "weight-gradient", weights),
+        Op::Local { weights, .. } => of_weights("local", "forward", weights),
+        Op::LocalInputGradient { weights, .. } => of_weights("local", "input-gradient", weights),
+        Op::LocalWeightGradient { weights, .. } => of_weights("local", "weight-gradient", weights),
         Op::Dense { weights, .. } => of_weights("dense", "forward", weights),
         Op::DenseInputGradient { weights, .. } => of_weights("dense", "input-gradient", weights),
         Op::DenseWeightGradient { weights, .. } => of_weights("dense", "weight-gradient", weights),

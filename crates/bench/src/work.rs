@@ -159,6 +159,7 @@ pub(crate) fn load(
         seed: 0,
         epoch,
         first_batch: 0,
+        images: None,
         shuffle: Shuffle::Full,
         mode: LoadMode::Train { crop, mirror: true, colour_noise: 0.1 },
         threads,

@@ -15,12 +15,13 @@ const SAMPLES: usize = 64;
 const SEED: u64 = 2012;
 
 /// Name, description and golden file: part of the program, which may run on another machine.
-const GOLDENS: [(&str, &str, &[u8]); 2] = [
+const GOLDENS: [(&str, &str, &[u8]); 3] = [
     (
         "two-towers",
         include_str!("../goldens/two-towers.json"),
         include_bytes!("../goldens/two-towers.golden"),
     ),
+    ("local", include_str!("../goldens/local.json"), include_bytes!("../goldens/local.golden")),
     ("alexnet", include_str!("../goldens/alexnet.json"), include_bytes!("../goldens/alexnet.golden")),
 ];
 
@@ -39,7 +40,7 @@ pub struct Tolerance {
 /// Everything is f32.
 pub const F32: Tolerance = Tolerance { loss: 5e-6, gradient: 5e-6, change: 1e-5 };
 
-/// Three steps of the net of golden `name` (`two-towers` or `alexnet`), towers in `places`.
+/// Three steps of the net of golden `name` (`two-towers`, `local` or `alexnet`), towers in `places`.
 pub fn check<B: Backend>(name: &str, backend: B, places: &[usize], tolerance: &Tolerance) {
     check_steps(name, backend, places, tolerance, STEPS);
 }

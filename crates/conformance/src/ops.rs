@@ -36,6 +36,22 @@ const CONVOLUTIONS: [[usize; 9]; 19] = [
     [2, 2, 13, 3, 4, 4, 1, 3, 8],
 ];
 
+/// As [`CONVOLUTIONS`]: one image, one position, a step over 1, windows that hang over the border, that lie in the padding
+/// alone, that leave positions of the input unread; maps on both sides of a vector and of a tile.
+const LOCALS: [[usize; 9]; 11] = [
+    [1, 1, 1, 1, 1, 1, 0, 1, 1],
+    [2, 3, 3, 3, 3, 1, 1, 3, 5],
+    [1, 4, 4, 4, 3, 1, 1, 8, 16],
+    [3, 3, 5, 3, 3, 2, 1, 6, 31],
+    [2, 2, 6, 3, 3, 2, 0, 8, 24],
+    [2, 2, 4, 3, 3, 3, 2, 5, 9],
+    [2, 3, 7, 2, 2, 5, 0, 16, 8],
+    [19, 20, 2, 2, 3, 1, 1, 7, 10],
+    [130, 140, 2, 2, 2, 1, 1, 4, 12],
+    [2, 2, 2, 2, 3, 1, 1, 72, 136],
+    [5, 5, 4, 1, 4, 1, 0, 40, 64],
+];
+
 /// (images, of at most, inputs, outputs)
 const DENSE: [[usize; 4]; 7] = [
     [1, 1, 1, 1],
@@ -112,6 +128,35 @@ pub fn convolutions<B: Backend>(subjects: &[Subject<B>]) {
                 bias,
             },
         );
+    }
+}
+
+/// Locally connected layers and their gradients.
+pub fn local_layers<B: Backend>(subjects: &[Subject<B>]) {
+    for [batch, most, input, output, size, stride, pad, in_maps, out_maps] in LOCALS {
+        let window = Window { input, output, size, stride, pad };
+        let problem = Problem {
+            batch,
+            most,
+            buffers: vec![input * input * in_maps, output * output * out_maps, input * input * in_maps],
+            parameters: vec![
+                vec![output, output, out_maps, in_maps, size, size],
+                vec![output, output, out_maps],
+            ],
+        };
+        let (weights, bias, activations) = (WEIGHTS, BIAS, ACTIVATIONS);
+        for activation in activations {
+            let (input, output) = (INPUT, OUTPUT);
+            let op = Op::Local { window, in_maps, out_maps, input, weights, bias, output, activation };
+            problem.check(subjects, &op);
+        }
+        let (output_gradient, input_gradient) = (OUTPUT, GRADIENT);
+        let op =
+            Op::LocalInputGradient { window, in_maps, out_maps, output_gradient, weights, input_gradient };
+        problem.check(subjects, &op);
+        let input = INPUT;
+        let op = Op::LocalWeightGradient { window, in_maps, out_maps, input, output_gradient, weights, bias };
+        problem.check(subjects, &op);
     }
 }
 

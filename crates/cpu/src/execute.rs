@@ -3,7 +3,7 @@
 use crate::arena::views;
 use crate::backend::{CpuBackend, CpuTower, Machine, Tensors};
 use crate::gemm::Kernel;
-use crate::{conv, dense, dropout, elementwise, norm, pool};
+use crate::{conv, dense, dropout, elementwise, local, norm, pool};
 use ilsvrc_diagnostics::{Error, INTERNAL, Result};
 use ilsvrc_network::{Mode, Op, ParamId, Pass, Window};
 use ilsvrc_random::{Purpose, Stream};
@@ -79,6 +79,32 @@ pub(crate) fn execute(backend: &CpuBackend, tower: &mut CpuTower, op: &Op, pass:
             let shape = conv::Shape { window, in_maps, out_maps };
             let [dw, db] = gradients(parameters, weights, bias)?;
             conv::weight_gradient(machine, &shape, batch, x, dy, dw, db)
+        }
+        Op::Local { window, in_maps, out_maps, input, weights, bias, output, activation } => {
+            let outputs = written(&window, out_maps);
+            sized(parameters, weights, window.size * window.size * in_maps, bias, outputs)?;
+            let ([x], [y]) = views(arena, [at(input, read(&window, in_maps))?], [at(output, outputs)?])?;
+            let shape = conv::Shape { window, in_maps, out_maps };
+            let (weights, bias) = (&parameters[weights.0].value, &parameters[bias.0].value);
+            local::forward(machine, &shape, batch, x, weights, bias, activation, y)
+        }
+        Op::LocalInputGradient { window, in_maps, out_maps, output_gradient, weights, input_gradient } => {
+            let ([dy], [dx]) = views(
+                arena,
+                [at(output_gradient, written(&window, out_maps))?],
+                [at(input_gradient, read(&window, in_maps))?],
+            )?;
+            let shape = conv::Shape { window, in_maps, out_maps };
+            local::input_gradient(machine, &shape, batch, dy, &parameters[weights.0].value, dx)
+        }
+        Op::LocalWeightGradient { window, in_maps, out_maps, input, output_gradient, weights, bias } => {
+            let outputs = written(&window, out_maps);
+            sized(parameters, weights, window.size * window.size * in_maps, bias, outputs)?;
+            let reads = [at(input, read(&window, in_maps))?, at(output_gradient, outputs)?];
+            let ([x, dy], []) = views(arena, reads, [])?;
+            let shape = conv::Shape { window, in_maps, out_maps };
+            let [dw, db] = gradients(parameters, weights, bias)?;
+            local::weight_gradient(machine, &shape, batch, x, dy, dw, db)
         }
         Op::Dense { inputs, outputs, input, weights, bias, output, activation } => {
             sized(parameters, weights, inputs, bias, outputs)?;

@@ -20,6 +20,18 @@ fn two_towers_on_the_reference() {
 }
 
 #[test]
+fn locally_connected_layers_on_the_cpu() {
+    for set in InstructionSet::ALL.into_iter().filter(|set| set.available()) {
+        check("local", CpuBackend::with_instruction_set(&[2], set).unwrap(), &[0], &F32);
+    }
+}
+
+#[test]
+fn locally_connected_layers_on_the_reference() {
+    check("local", ReferenceBackend, &[0], &F32);
+}
+
+#[test]
 fn alexnet_on_the_cpu() {
     check("alexnet", CpuBackend::new(&[2]).unwrap(), &[0, 0], &F32);
 }

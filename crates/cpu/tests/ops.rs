@@ -40,6 +40,11 @@ fn convolutions_by_transforms() {
 }
 
 #[test]
+fn local_layers() {
+    ops::local_layers(&subjects(&backends()));
+}
+
+#[test]
 fn dense_layers() {
     ops::dense_layers(&subjects(&backends()));
 }

@@ -234,7 +234,7 @@ fn paddings(plan: &TowerPlan, ops: &[&Op], image: Option<Padding>) -> Vec<Paddin
         .parameters
         .iter()
         .map(|parameter| {
-            Padding::none(1, if parameter.bias { 1 } else { parameter.len() / parameter.shape[0] })
+            Padding::none(1, if parameter.bias { 1 } else { parameter.len() / parameter.outputs() })
         })
         .collect();
     for op in ops {

@@ -60,6 +60,11 @@ fn convolutions() {
 }
 
 #[test]
+fn local_layers() {
+    every_way(&[0], ops::local_layers);
+}
+
+#[test]
 fn dense_layers() {
     every_way(&[0], ops::dense_layers);
 }

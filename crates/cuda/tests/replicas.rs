@@ -70,7 +70,7 @@ fn replicas_on_gpus_learn_what_one_cpu_learns() {
             let plan = plan(BATCH.div_ceil(2));
             scope.spawn(move || {
                 let backend = CudaBackend::new(&[gpu], Precision::F32).unwrap();
-                train(Executor::new(backend, plan, &[0, 0]).unwrap().among(end), gpu, 2)
+                train(Executor::new(backend, plan, &[0, 0]).unwrap().among(end).unwrap(), gpu, 2)
             })
         };
         let ranks: Vec<_> = threads(2).into_iter().enumerate().map(start).collect();

@@ -124,6 +124,7 @@ impl Batches<'_> {
                 seed: SEED,
                 epoch: self.epoch,
                 first_batch: 0,
+                images: None,
                 shuffle: Shuffle::default(),
                 mode: LoadMode::Train { crop: self.net.crop, mirror: true, colour_noise: 0.0 },
                 threads: self.threads,

@@ -99,7 +99,7 @@ where
     let executor = Executor::new(backend, plan, of_tower)?;
     Ok(match &ranks.0 {
         None => Box::new(executor),
-        Some(ranks) => Box::new(executor.among(ranks.clone())),
+        Some(ranks) => Box::new(executor.among(ranks.clone())?),
     })
 }
 

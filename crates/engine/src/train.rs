@@ -28,6 +28,12 @@ pub struct TrainRequest {
     pub steps: usize,
     /// Learning rate, momentum and decay.
     pub rule: UpdateRule,
+    /// Trains on the first so many images of the split; on all where absent.
+    #[serde(default)]
+    pub images: Option<usize>,
+    /// Steps of the epochs before; where absent, each had as many as this one.
+    #[serde(default)]
+    pub steps_before: Option<u64>,
     /// How the images of an epoch are shuffled.
     #[serde(default)]
     pub shuffle: Shuffle,
@@ -105,6 +111,8 @@ impl Session {
         let dataset = self.dataset(&request.dataset)?;
         self.expect_classes(&request.dataset, &dataset)?;
         let images = count(&dataset, &request.split)?;
+        let images = request.images.map_or(images, |most| most.clamp(1, images));
+        let steps_before = request.steps_before;
         let steps_per_epoch = images.div_ceil(self.batch);
         let elsewhere = TrainRequest { dataset: PathBuf::new(), ..request.clone() };
         self.ranks.expect_same("data set or recipe", &format!("{elsewhere:?} {:?}", dataset.manifest()))?;
@@ -139,7 +147,8 @@ impl Session {
                 let batch = loader.next()?.ok_or_else(|| {
                     Error::new(INTERNAL, format!("the loader ended before step {step} of {steps_per_epoch}"))
                 })?;
-                let global_step = request.epoch * steps_per_epoch as u64 + step as u64;
+                let before = steps_before.unwrap_or(request.epoch * steps_per_epoch as u64);
+                let global_step = before + step as u64;
                 let whole = self.batch.min(images - step * self.batch);
                 under_way.push_back(Begun { step, global_step, images: whole, own: batch.n });
                 self.begin_step(&batch, &mean, (global_step, self.ranks.part(whole).start), &request.rule)
@@ -205,6 +214,7 @@ impl Session {
                 seed: self.seed,
                 epoch: request.epoch,
                 first_batch: request.first_step,
+                images: request.images,
                 shuffle: request.shuffle,
                 mode: LoadMode::Train {
                     crop: plan.net.crop,

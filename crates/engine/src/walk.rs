@@ -99,6 +99,7 @@ impl Session {
             seed: self.seed,
             epoch: 0,
             first_batch: 0,
+            images: None,
             shuffle: Shuffle::Full,
             mode: LoadMode::Whole,
             threads: self.threads,

@@ -209,6 +209,31 @@ fn stops_between_two_steps_and_goes_on() {
     assert_eq!(weights(&session), weights(&undisturbed));
 }
 
+/// An epoch in which images are held out is shorter, ends there, and the next one counts on from what it was told.
+#[test]
+fn epochs_of_the_first_images_and_then_of_all() {
+    let data = Data::new();
+    let mut session = session();
+    let first = TrainRequest { images: Some(2 * BATCH + 1), ..request(&data.path(), 0, 0, STEPS) };
+    let (report, steps) = train(&mut session, &first);
+    assert_eq!((report.steps, report.images), (3, 2 * BATCH + 1));
+    assert_eq!(steps.iter().map(|step| step.images).collect::<Vec<_>>(), [BATCH, BATCH, 1]);
+    // In two calls, from where the loader stands and from the middle.
+    let all = |step, steps| TrainRequest {
+        images: Some(TRAIN),
+        steps_before: Some(3),
+        ..request(&data.path(), 1, step, steps)
+    };
+    let mut numbers = Vec::new();
+    for (step, count) in [(0, 2), (2, STEPS)] {
+        numbers.extend(train(&mut session, &all(step, count)).1.iter().map(|step| step.global_step));
+    }
+    assert_eq!(numbers, [3, 4, 5, 6, 7]);
+    let beyond = TrainRequest { first_step: 3, ..first };
+    let error = session.train(&beyond, &AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    assert_eq!(error.code, INTERNAL);
+}
+
 #[test]
 fn a_huge_rate_is_noticed_before_the_weights_are_changed_by_it() {
     let data = Data::new();

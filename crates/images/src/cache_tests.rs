@@ -14,6 +14,7 @@ fn training(shuffle: Shuffle) -> LoaderOptions {
         seed: 11,
         epoch: 0,
         first_batch: 0,
+        images: None,
         shuffle,
         mode: LoadMode::Train { crop: 24, mirror: true, colour_noise: 0.1 },
         threads: 2,

@@ -61,6 +61,8 @@ pub struct LoaderOptions {
     pub epoch: u64,
     /// The batch to start with, from 0.
     pub first_batch: usize,
+    /// [`LoadMode::Train`] takes the first so many images of the split; all where absent.
+    pub images: Option<usize>,
     /// How the images of [`LoadMode::Train`] are shuffled.
     pub shuffle: Shuffle,
     /// What is done to each image.
@@ -253,7 +255,10 @@ impl Loader {
         let options =
             LoaderOptions { batch: options.batch.max(1), threads: options.threads.max(1), ..options };
         let order = match options.mode {
-            LoadMode::Train { .. } => Order::shuffled(images, options.seed, options.epoch, options.shuffle),
+            LoadMode::Train { .. } => {
+                let taken = options.images.map_or(images.len(), |most| most.clamp(1, images.len()));
+                Order::shuffled(&images[..taken], options.seed, options.epoch, options.shuffle)
+            }
             LoadMode::Whole => Order::stored(images.len()),
         };
         let split = dataset.manifest().splits.iter().find(|split| split.name == options.split);

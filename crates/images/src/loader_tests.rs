@@ -17,6 +17,7 @@ fn training(threads: usize) -> LoaderOptions {
         seed: 11,
         epoch: 2,
         first_batch: 0,
+        images: None,
         shuffle: Shuffle::Full,
         mode: LoadMode::Train { crop: CROP, mirror: true, colour_noise: 0.1 },
         threads,
@@ -99,6 +100,21 @@ fn an_epoch_is_a_permutation_and_epochs_differ() {
     sorted.sort_unstable();
     assert_eq!(sorted, (0..26).collect::<Vec<_>>());
     assert_ne!(order, sorted);
+}
+
+/// The first images of the split, whichever way they are shuffled: none held out is seen, none of the others missed.
+#[test]
+fn an_epoch_of_the_first_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(folder.path());
+    for shuffle in SHUFFLES {
+        for (most, expected) in [(1, 1), (17, 17), (26, 26), (99, 26)] {
+            let batches = load(&dataset, LoaderOptions { images: Some(most), shuffle, ..training(2) });
+            let mut seen: Vec<u32> = batches.into_iter().flat_map(|batch| batch.indices).collect();
+            seen.sort_unstable();
+            assert_eq!(seen, (0..expected).collect::<Vec<_>>(), "{shuffle:?}");
+        }
+    }
 }
 
 /// Pixels, labels and views fit the stored images.

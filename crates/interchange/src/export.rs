@@ -1,7 +1,7 @@
 //! What the writers of models have in common.
 
 use ilsvrc_diagnostics::{EXPORT_UNSUPPORTED, Error, INTERNAL, Result};
-use ilsvrc_network::Net;
+use ilsvrc_network::{Layer, Net};
 use std::collections::BTreeMap;
 
 /// A model of ours that is written in another form.
@@ -32,6 +32,17 @@ impl Model<'_> {
         let at = |channel, row, column| mean[((corner + row) * image + corner + column) * 3 + channel];
         let rows = (0..3).flat_map(|channel| (0..crop).map(move |row| (channel, row)));
         Ok(rows.flat_map(|(channel, row)| (0..crop).map(move |column| at(channel, row, column))).collect())
+    }
+
+    /// Refuses nets that no other form has.
+    pub(crate) fn expect_shared_weights(&self) -> Result<()> {
+        let local = self.net.layers.iter().position(|layer| matches!(layer, Layer::Local { .. }));
+        local.map_or(Ok(()), |index| {
+            let name = self.net.label(index);
+            Err(refused(format!("{name} is locally connected, which the other forms have no layer for"))
+                .info("neither ONNX nor PyTorch has an operator whose weights differ from position to position")
+                .hint("use the model file itself: `ilsvrc predict` and `ilsvrc eval` read it, docs/formats.md says how others may"))
+        })
     }
 
     /// Writes tensors of the file one after the other, `factor` times their values.

@@ -51,8 +51,9 @@ struct Graph<'a> {
 /// Writes the model. One of its tensors at a time is in memory.
 ///
 /// # Errors
-/// `EXPORT_UNSUPPORTED` where the file would be larger than 2 GB; those of the model's file and of `sink`.
+/// `EXPORT_UNSUPPORTED` for locally connected layers and where the file would be larger than 2 GB; those of the model's file and of `sink`.
 pub fn write_onnx(model: &Model, sink: Sink) -> Result<()> {
+    model.expect_shared_weights()?;
     let graph = Graph::of(model)?;
     let heads: Vec<Message> = graph.tensors.iter().map(Tensor::head).collect();
     let tensors: usize =
@@ -166,7 +167,9 @@ impl<'a> Graph<'a> {
                 self.pool("AveragePool", &label, shape, Some(("count_include_pad", Int(0))))
             }
             Layer::Dropout { rate } => self.with_scalar("Mul", &label, 1.0 - rate),
-            Layer::Conv { .. } | Layer::Dense { .. } => unreachable!("they have weights"),
+            Layer::Conv { .. } | Layer::Local { .. } | Layer::Dense { .. } => {
+                unreachable!("they have weights")
+            }
         }
     }
 

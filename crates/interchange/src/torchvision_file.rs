@@ -22,6 +22,7 @@ struct Tensor {
 /// # Errors
 /// `EXPORT_UNSUPPORTED` for other nets; those of the model's file and of `sink`.
 pub fn write_safetensors(model: &Model, sink: Sink) -> Result<()> {
+    model.expect_shared_weights()?;
     let tensors = tensors(model)?;
     let mean = model.mean()?;
     let mut metadata = Map::from_iter(model.strings().map(|(key, value)| (key.to_owned(), value.into())));

@@ -60,6 +60,15 @@ impl Backward<'_> {
             };
             let (in_maps, out_maps) = (self.shape.in_maps, self.shape.output.maps);
             let op = match self.shape.window {
+                Some(window) if self.shape.unshared => Op::LocalWeightGradient {
+                    window,
+                    in_maps,
+                    out_maps,
+                    input,
+                    output_gradient,
+                    weights,
+                    bias,
+                },
                 Some(window) => Op::ConvWeightGradient {
                     window,
                     in_maps,
@@ -85,7 +94,7 @@ impl Backward<'_> {
         }
     }
 
-    /// Gradients of what a convolution or dense layer reads; where it reads both towers, each gets its share back.
+    /// Gradients of what a layer with parameters reads; where it reads both towers, each gets its share back.
     fn product(&mut self, gradient: &[Option<BufferId>]) -> Vec<Option<BufferId>> {
         let (in_maps, out_maps) = (self.shape.in_maps, self.shape.output.maps);
         let inputs = self.shape.input.positions() * in_maps;
@@ -96,6 +105,14 @@ impl Backward<'_> {
             };
             let input_gradient = self.add_buffer(tower, " input", inputs);
             let op = match self.shape.window {
+                Some(window) if self.shape.unshared => Op::LocalInputGradient {
+                    window,
+                    in_maps,
+                    out_maps,
+                    output_gradient,
+                    weights,
+                    input_gradient,
+                },
                 Some(window) => Op::ConvInputGradient {
                     window,
                     in_maps,

@@ -96,6 +96,28 @@ pub enum Layer {
         /// How its parameters start and learn.
         learning: Learning,
     },
+    /// Locally connected: the windows and shapes of a convolution, but every output position has kernels and biases of
+    /// its own.
+    Local {
+        /// Unique among the layers, as `local3`.
+        name: String,
+        /// Output maps per tower.
+        filters: usize,
+        /// Side of the square windows.
+        size: usize,
+        /// Step between windows.
+        stride: usize,
+        /// As of a convolution.
+        pad: usize,
+        /// Which towers' maps it reads. The image is read whole by both towers.
+        #[serde(default)]
+        reads: Reads,
+        /// As of a convolution.
+        #[serde(default, skip_serializing_if = "is_ceil")]
+        round: Round,
+        /// How its parameters start and learn.
+        learning: Learning,
+    },
     /// Fully connected.
     Dense {
         /// Unique among the layers, as `fc6`.
@@ -168,6 +190,7 @@ impl Layer {
     pub fn kind(&self) -> &'static str {
         match self {
             Layer::Conv { .. } => "conv",
+            Layer::Local { .. } => "local",
             Layer::Dense { .. } => "dense",
             Layer::Relu => "relu",
             Layer::Tanh => "tanh",
@@ -182,7 +205,7 @@ impl Layer {
     /// The name of a layer with parameters.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Layer::Conv { name, .. } | Layer::Dense { name, .. } => Some(name),
+            Layer::Conv { name, .. } | Layer::Local { name, .. } | Layer::Dense { name, .. } => Some(name),
             _ => None,
         }
     }
@@ -190,7 +213,9 @@ impl Layer {
     /// How the parameters start and learn, for a layer that has any.
     pub fn learning(&self) -> Option<&Learning> {
         match self {
-            Layer::Conv { learning, .. } | Layer::Dense { learning, .. } => Some(learning),
+            Layer::Conv { learning, .. } | Layer::Local { learning, .. } | Layer::Dense { learning, .. } => {
+                Some(learning)
+            }
             _ => None,
         }
     }
@@ -198,7 +223,10 @@ impl Layer {
     /// Which towers' maps the layer reads.
     pub fn reads(&self) -> Reads {
         match self {
-            Layer::Conv { reads, .. } | Layer::Dense { reads, .. } | Layer::Lrn { reads, .. } => *reads,
+            Layer::Conv { reads, .. }
+            | Layer::Local { reads, .. }
+            | Layer::Dense { reads, .. }
+            | Layer::Lrn { reads, .. } => *reads,
             _ => Reads::Own,
         }
     }

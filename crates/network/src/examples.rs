@@ -14,6 +14,13 @@ pub fn conv(name: &str, filters: usize, size: usize, stride: usize, pad: usize, 
     Layer::Conv { name, filters, size, stride, pad, reads, round, learning }
 }
 
+/// A locally connected layer that reads its own tower.
+pub fn local(name: &str, filters: usize, size: usize, stride: usize, pad: usize, bias: f32) -> Layer {
+    let learning = learning(0.04, bias);
+    let (name, reads, round) = (name.into(), Reads::Own, Round::Ceil);
+    Layer::Local { name, filters, size, stride, pad, reads, round, learning }
+}
+
 /// A dense layer that reads its own tower.
 pub fn dense(name: &str, units: usize, bias: f32) -> Layer {
     Layer::Dense {
@@ -27,7 +34,11 @@ pub fn dense(name: &str, units: usize, bias: f32) -> Layer {
 
 /// The same layer, reading both towers (a normalisation: across them).
 pub fn both(mut layer: Layer) -> Layer {
-    if let Layer::Conv { reads, .. } | Layer::Dense { reads, .. } | Layer::Lrn { reads, .. } = &mut layer {
+    if let Layer::Conv { reads, .. }
+    | Layer::Local { reads, .. }
+    | Layer::Dense { reads, .. }
+    | Layer::Lrn { reads, .. } = &mut layer
+    {
         *reads = Reads::Both;
     }
     layer
@@ -127,6 +138,27 @@ pub fn cifar_18pct() -> Net {
     Net { name: "cifar-18pct".into(), image: 32, crop: 32, towers: 1, layers }
 }
 
+/// The authors' 11 % net for CIFAR-10, with locally connected layers.
+pub fn cifar_11pct() -> Net {
+    let norm = || Layer::Lrn { size: 9, k: 1.0, alpha: 0.001, beta: 0.75, reads: Reads::Own };
+    let layers = vec![
+        conv("conv1", 64, 5, 1, 2, 0.0),
+        Layer::Relu,
+        max_pool(),
+        norm(),
+        conv("conv2", 64, 5, 1, 2, 0.0),
+        Layer::Relu,
+        norm(),
+        max_pool(),
+        local("local3", 64, 3, 1, 1, 0.0),
+        Layer::Relu,
+        local("local4", 32, 3, 1, 1, 0.0),
+        Layer::Relu,
+        dense("fc10", 10, 0.0),
+    ];
+    Net { name: "cifar-11pct".into(), image: 32, crop: 24, towers: 1, layers }
+}
+
 fn cifar_maps() -> Vec<Layer> {
     let avg_pool = || Layer::AvgPool { size: 3, stride: 2 };
     vec![
@@ -168,6 +200,23 @@ pub fn miniature() -> Net {
         strong(joined(dense("fc5", 4, 0.0))),
     ];
     Net { name: "miniature".into(), image: 31, crop: 28, towers: 2, layers }
+}
+
+/// The miniature with locally connected layers: one that reads both towers, one with a step, one of a single position.
+pub fn miniature_local() -> Net {
+    let mut net = miniature();
+    net.name = "miniature-local".into();
+    let strong = |mut layer: Layer| {
+        if let Layer::Local { learning, .. } = &mut layer {
+            learning.weight_std = 0.3;
+        }
+        layer
+    };
+    net.layers[4] = strong(both(local("local2", 3, 3, 2, 1, 0.1)));
+    net.layers[8] = strong(local("local3", 5, 2, 1, 1, 0.2));
+    net.layers.insert(10, strong(local("local4", 4, 3, 1, 0, 0.1)));
+    net.layers.insert(11, Layer::Tanh);
+    net
 }
 
 /// The miniature as Caffe would have it: windows end inside, and the normalisation runs across both towers' maps.

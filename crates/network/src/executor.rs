@@ -57,10 +57,12 @@ impl<B: Backend> Executor<B> {
 
     /// The same as one of several replicas: a step's batch is this one's part of it, which may be empty, and its outcome
     /// that of all.
-    #[must_use]
-    pub fn among(self, collective: Arc<dyn Collective>) -> Self {
-        let replica = Replica::new(collective, &self.plan);
-        Self { replica: Some(replica), ..self }
+    ///
+    /// # Errors
+    /// `INTERNAL` where an op of the plan learns without saying so.
+    pub fn among(self, collective: Arc<dyn Collective>) -> Result<Self> {
+        let replica = Replica::new(collective, &self.plan)?;
+        Ok(Self { replica: Some(replica), ..self })
     }
 
     /// The memory of tower `tower`.

@@ -183,7 +183,7 @@ impl<'a> Forward<'a> {
         let parameters = &mut self.plan.towers[tower].parameters;
         let weights = ParamId(parameters.len());
         let file_shape = shape.weights();
-        let biases = vec![shape.output.maps];
+        let biases = shape.biases();
         parameters.push(Parameter {
             name: format!("{name}.weight"),
             layer: index,
@@ -239,12 +239,16 @@ fn op(
 ) -> Op {
     let (maps, elements) = (shape.output.maps, shape.output.elements());
     let activation = Activation::None;
-    let window = || shape.window.expect("convolutions and pools have windows");
+    let window = || shape.window.expect("layers over maps have windows");
     let weights_and_bias = || parameters.expect("layers with learning have parameters");
     match *layer {
         Layer::Conv { .. } => {
             let ((weights, bias), in_maps) = (weights_and_bias(), shape.in_maps);
             Op::Conv { window: window(), in_maps, out_maps: maps, input, weights, bias, output, activation }
+        }
+        Layer::Local { .. } => {
+            let ((weights, bias), in_maps) = (weights_and_bias(), shape.in_maps);
+            Op::Local { window: window(), in_maps, out_maps: maps, input, weights, bias, output, activation }
         }
         Layer::Dense { .. } => {
             let ((weights, bias), inputs) = (weights_and_bias(), shape.input.positions() * shape.in_maps);

@@ -1,6 +1,6 @@
 //! Fusion, a pass over the plan: fewer trips through memory, the same results.
 //!
-//! - a convolution or dense layer takes the activation that follows it in place;
+//! - a convolution, locally connected or dense layer takes the activation that follows it in place;
 //! - LRN directly before a max pool becomes one op (and so do their gradients), so that the normalised maps, the
 //!   largest buffers of the paper's net after conv1, are never stored;
 //! - the gradient of a pool takes the gradient of the activation before it along.
@@ -36,8 +36,9 @@ fn compute(stages: &mut [Stage], tower: usize) -> impl Iterator<Item = &mut Vec<
 fn activations(ops: &mut Vec<Op>) {
     for index in (1..ops.len()).rev() {
         let Op::Activate { activation: following, input, output: result, .. } = ops[index] else { continue };
-        if let Op::Conv { output, activation, .. } | Op::Dense { output, activation, .. } =
-            &mut ops[index - 1]
+        if let Op::Conv { output, activation, .. }
+        | Op::Local { output, activation, .. }
+        | Op::Dense { output, activation, .. } = &mut ops[index - 1]
             && (*output, *activation) == (input, Activation::None)
             && input == result
         {

@@ -92,6 +92,38 @@ pub enum Op {
         weights: ParamId,
         bias: ParamId,
     },
+    /// As `Conv`, with weights and biases of their own for every output position: weights `[positions, size*size*in_maps,
+    /// out_maps]`, biases `[positions, out_maps]`, positions in row order.
+    Local {
+        window: Window,
+        in_maps: usize,
+        out_maps: usize,
+        input: BufferId,
+        weights: ParamId,
+        bias: ParamId,
+        output: BufferId,
+        activation: Activation,
+    },
+    /// `input_gradient[i] = sum of output_gradient[p] * weights[p, tap]^T` over the positions `p` whose windows have `i` under
+    /// their `tap`; 0 where there are none.
+    LocalInputGradient {
+        window: Window,
+        in_maps: usize,
+        out_maps: usize,
+        output_gradient: BufferId,
+        weights: ParamId,
+        input_gradient: BufferId,
+    },
+    /// As for convolution, each position by itself; weights that meet nothing but padding get 0.
+    LocalWeightGradient {
+        window: Window,
+        in_maps: usize,
+        out_maps: usize,
+        input: BufferId,
+        output_gradient: BufferId,
+        weights: ParamId,
+        bias: ParamId,
+    },
     /// `output = activation(input * weights + bias)`; weights `[inputs, outputs]`, row major.
     Dense {
         inputs: usize,

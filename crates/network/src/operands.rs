@@ -29,9 +29,9 @@ impl Op {
     /// The parameters of which the op makes the gradients: weights and bias.
     pub fn learns(&self) -> Option<[ParamId; 2]> {
         match self {
-            Op::ConvWeightGradient { weights, bias, .. } | Op::DenseWeightGradient { weights, bias, .. } => {
-                Some([*weights, *bias])
-            }
+            Op::ConvWeightGradient { weights, bias, .. }
+            | Op::LocalWeightGradient { weights, bias, .. }
+            | Op::DenseWeightGradient { weights, bias, .. } => Some([*weights, *bias]),
             _ => None,
         }
     }
@@ -46,6 +46,7 @@ impl Op {
         use Access::{Read, Update, Write};
         match self {
             Op::Conv { input, output, .. }
+            | Op::Local { input, output, .. }
             | Op::Dense { input, output, .. }
             | Op::Activate { input, output, .. }
             | Op::Lrn { input, output, .. }
@@ -53,10 +54,12 @@ impl Op {
             | Op::Pool { input, output, .. }
             | Op::LrnPool { input, output, .. } => vec![(input, Read), (output, Write)],
             Op::ConvInputGradient { output_gradient, input_gradient, .. }
+            | Op::LocalInputGradient { output_gradient, input_gradient, .. }
             | Op::DenseInputGradient { output_gradient, input_gradient, .. } => {
                 vec![(output_gradient, Read), (input_gradient, Write)]
             }
             Op::ConvWeightGradient { input, output_gradient, .. }
+            | Op::LocalWeightGradient { input, output_gradient, .. }
             | Op::DenseWeightGradient { input, output_gradient, .. } => {
                 vec![(input, Read), (output_gradient, Read)]
             }

@@ -78,8 +78,9 @@ pub struct Parameter {
     pub name: String,
     /// Number of the layer in the net's list.
     pub layer: usize,
-    /// Shape in files: OIHW for weights (dense layers after maps too), `[O]` for biases. Input maps are both towers'
-    /// where the layer reads both.
+    /// Shape in files: OIHW for weights (dense layers after maps too), `[O]` for biases; of locally connected layers that
+    /// for each row and column of the output, as `[rows, columns, O, I, H, W]`. Input maps are both towers' where the
+    /// layer reads both.
     pub shape: Vec<usize>,
     /// True for a bias.
     pub bias: bool,

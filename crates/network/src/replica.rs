@@ -38,10 +38,17 @@ struct Bucket {
 type Filled = (usize, Vec<f32>);
 
 impl Replica {
-    pub(crate) fn new(collective: Arc<dyn Collective>, plan: &Plan) -> Self {
+    /// # Errors
+    /// `INTERNAL` where the backward pass leaves out a parameter: replicas would part without a word.
+    pub(crate) fn new(collective: Arc<dyn Collective>, plan: &Plan) -> Result<Self> {
         let buckets = buckets(plan, LEAST);
+        let sent: usize = buckets.iter().map(|bucket| bucket.parameters.len()).sum();
+        let all: usize = plan.towers.iter().map(|tower| tower.parameters.len()).sum();
+        if sent != all && !plan.backward.is_empty() {
+            return Err(Error::new(INTERNAL, format!("{sent} of {all} gradients are in buckets")));
+        }
         let memory = buckets.iter().map(|_| Mutex::default()).collect();
-        Self { collective, buckets, memory }
+        Ok(Self { collective, buckets, memory })
     }
 
     /// The step. A replica whose part of the batch is empty adds nothing and learns like the others.

@@ -8,8 +8,13 @@ fn plan(net: &Net) -> Plan {
 
 #[test]
 fn every_gradient_is_in_one_bucket_behind_the_op_that_makes_it() {
-    let nets =
-        [examples::alexnet(), examples::one_tower(), examples::cifar_18pct(), examples::miniature_across()];
+    let nets = [
+        examples::alexnet(),
+        examples::one_tower(),
+        examples::cifar_18pct(),
+        examples::cifar_11pct(),
+        examples::miniature_across(),
+    ];
     for net in nets {
         let plan = plan(&net);
         for least in [1, 1000, usize::MAX] {

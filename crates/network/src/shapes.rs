@@ -44,20 +44,34 @@ pub struct LayerShape {
     pub in_maps: usize,
     /// What each tower hands on.
     pub output: Shape,
-    /// Of convolutions and pools.
+    /// Of convolutions, locally connected layers and pools.
     pub window: Option<Window>,
+    /// Whether every output position has weights and biases of its own.
+    pub unshared: bool,
     /// Towers that compute it.
     pub towers: usize,
 }
 
 impl LayerShape {
-    /// Shape of the weights in files: OIHW, or OI between dense layers.
+    /// Shape of the weights in files: OIHW, or OI between dense layers; of a locally connected layer OIHW for each row
+    /// and column of its output.
     pub fn weights(&self) -> Vec<usize> {
         let (outputs, inputs) = (self.output.maps, self.in_maps);
         match self.window {
+            Some(Window { output, size, .. }) if self.unshared => {
+                vec![output, output, outputs, inputs, size, size]
+            }
             Some(window) => vec![outputs, inputs, window.size, window.size],
             None if self.input.spatial => vec![outputs, inputs, self.input.side, self.input.side],
             None => vec![outputs, inputs],
+        }
+    }
+
+    /// Shape of the biases in files: one a map; of a locally connected layer one a map for each row and column.
+    pub fn biases(&self) -> Vec<usize> {
+        match self.window {
+            Some(Window { output, .. }) if self.unshared => vec![output, output, self.output.maps],
+            _ => vec![self.output.maps],
         }
     }
 }
@@ -104,7 +118,8 @@ fn layer_shape(net: &Net, layer: &Layer, input: Shape) -> Result<LayerShape, Str
         return Err(format!("{} works on maps and cannot follow a dense layer", layer.kind()));
     }
     let (output, window) = match *layer {
-        Layer::Conv { filters, size, stride, pad, round, .. } => {
+        Layer::Conv { filters, size, stride, pad, round, .. }
+        | Layer::Local { filters, size, stride, pad, round, .. } => {
             let window = conv_window(input.side, size, stride, pad, round)?;
             (Shape { side: window.output, maps: filters, spatial: true }, Some(window))
         }
@@ -115,7 +130,8 @@ fn layer_shape(net: &Net, layer: &Layer, input: Shape) -> Result<LayerShape, Str
         Layer::Dense { units, .. } => (Shape { side: 1, maps: units, spatial: false }, None),
         _ => (input, None),
     };
-    let shape = LayerShape { input, in_maps, output, window, towers };
+    let unshared = matches!(layer, Layer::Local { .. });
+    let shape = LayerShape { input, in_maps, output, window, unshared, towers };
     let gathered = input.positions().saturating_mul(in_maps);
     let largest = gathered.max(output.positions().saturating_mul(output.maps));
     if largest > MOST_ELEMENTS {

@@ -35,7 +35,7 @@ pub struct LayerSummary {
     pub towers: usize,
     /// Output of one tower: `[rows, columns, maps]`, or `[units]`.
     pub shape: Vec<usize>,
-    /// Outputs of convolutions and dense layers; 0 for others.
+    /// Outputs of layers with parameters; 0 for others.
     pub neurons: usize,
     /// Weights and biases.
     pub parameters: usize,
@@ -75,8 +75,10 @@ impl Net {
                 let weights: usize =
                     self.layers[index].learning().map_or(0, |_| shape.weights().iter().product());
                 let learns = usize::from(weights > 0);
-                // A dense layer's output is one position.
-                let connections = shape.towers * weights * output.positions();
+                // Positions that share their weights; a dense layer's output is one position.
+                let sharing = if shape.unshared { 1 } else { output.positions() };
+                let connections = shape.towers * weights * sharing;
+                let biases: usize = shape.biases().iter().product();
                 LayerSummary {
                     name: self.label(index),
                     kind: self.layers[index].kind(),
@@ -87,7 +89,7 @@ impl Net {
                         vec![output.maps]
                     },
                     neurons: learns * shape.towers * output.elements(),
-                    parameters: shape.towers * (weights + learns * output.maps),
+                    parameters: shape.towers * (weights + learns * biases),
                     connections,
                     memory_bytes: shape.towers * output.elements() * batch * BYTES,
                 }

@@ -56,7 +56,8 @@ impl Net {
             validate_learning(learning)?;
         }
         match *layer {
-            Layer::Conv { filters, size, stride, pad, .. } => {
+            Layer::Conv { filters, size, stride, pad, .. }
+            | Layer::Local { filters, size, stride, pad, .. } => {
                 within("filters", filters, 1, MOST_MAPS)?;
                 within("size", size, 1, LARGEST_SIDE)?;
                 within("stride", stride, 1, LARGEST_SIDE)?;

@@ -34,11 +34,28 @@ fn the_papers_layers() {
     }
 }
 
+/// OIHW for each row and column; of a single position, too.
+#[test]
+fn unshared_weights_name_their_positions() {
+    let plan = Plan::new(&examples::miniature_local(), 1, Use::Training).expect("a plan");
+    let shape = |name: &str| {
+        let (tower, id) = plan.parameter(name).expect(name);
+        plan.towers[tower].parameters[id.0].shape.clone()
+    };
+    assert_eq!(shape("tower1.local2.weight"), [3, 3, 3, 8, 3, 3]);
+    assert_eq!(shape("tower0.local2.bias"), [3, 3, 3]);
+    assert_eq!(shape("tower0.local3.weight"), [3, 3, 5, 3, 2, 2]);
+    assert_eq!(shape("tower0.local4.weight"), [1, 1, 4, 5, 3, 3]);
+    assert_eq!(shape("tower0.local4.bias"), [1, 1, 4]);
+}
+
 #[test]
 fn other_published_nets() {
     assert_eq!(totals(&examples::one_tower())[1], 59_798_312);
     assert_eq!(totals(&examples::cifar_80sec())[1..], [145_578, 12_354_176]);
     assert_eq!(totals(&examples::cifar_18pct())[1], 89_578);
+    // Kernels and biases for each of 6 x 6 positions in local3 and local4.
+    assert_eq!(totals(&examples::cifar_11pct())[1..], [2_112_970, 19_512_576]);
 }
 
 /// 3 GB was a GPU of 2012, for one tower with its weights, velocities and gradients.

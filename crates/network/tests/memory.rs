@@ -88,6 +88,8 @@ fn no_buffer_is_overwritten_while_it_is_needed() {
         examples::cifar_18pct(),
         examples::miniature(),
         examples::miniature_across(),
+        examples::cifar_11pct(),
+        examples::miniature_local(),
     ];
     for net in &nets {
         for batch in [1, 3, 128] {

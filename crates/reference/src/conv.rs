@@ -11,7 +11,7 @@ pub(crate) struct Shape {
 impl Shape {
     /// Calls `visit(input, weight, output)` with the first input map, weight and output map of every pair of positions
     /// that a kernel joins. The maps themselves are the caller's loops.
-    fn for_each_tap(&self, batch: usize, mut visit: impl FnMut(usize, usize, usize)) {
+    pub(crate) fn for_each_tap(&self, batch: usize, mut visit: impl FnMut(usize, usize, usize)) {
         let Window { input, output, size, stride, pad } = self.window;
         for n in 0..batch {
             for y in 0..output {
@@ -37,11 +37,11 @@ impl Shape {
         }
     }
 
-    fn inputs(&self, batch: usize) -> usize {
+    pub(crate) fn inputs(&self, batch: usize) -> usize {
         batch * self.window.input * self.window.input * self.in_maps
     }
 
-    fn positions(&self, batch: usize) -> usize {
+    pub(crate) fn positions(&self, batch: usize) -> usize {
         batch * self.window.output * self.window.output
     }
 }

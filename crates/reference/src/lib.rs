@@ -4,6 +4,7 @@
 mod conv;
 mod dense;
 mod elementwise;
+mod local;
 mod norm;
 mod pool;
 mod tower;
@@ -159,6 +160,21 @@ fn run(tower: &mut ReferenceTower, op: &Op, pass: &Pass) {
         Op::ConvWeightGradient { window, in_maps, out_maps, input, output_gradient, weights, bias } => {
             let shape = conv::Shape { window, in_maps, out_maps };
             let gradients = conv::weight_gradient(&shape, n, tower.get(input), tower.get(output_gradient));
+            tower.set_gradients(weights, bias, gradients);
+        }
+        Op::Local { window, in_maps, out_maps, input, weights, bias, output, activation } => {
+            let shape = conv::Shape { window, in_maps, out_maps };
+            let sums = local::forward(&shape, n, tower.get(input), tower.value(weights), tower.value(bias));
+            tower.set(output, &elementwise::activate(activation, &sums));
+        }
+        Op::LocalInputGradient { window, in_maps, out_maps, output_gradient, weights, input_gradient } => {
+            let shape = conv::Shape { window, in_maps, out_maps };
+            let gradient = local::input_gradient(&shape, n, tower.get(output_gradient), tower.value(weights));
+            tower.set(input_gradient, &gradient);
+        }
+        Op::LocalWeightGradient { window, in_maps, out_maps, input, output_gradient, weights, bias } => {
+            let shape = conv::Shape { window, in_maps, out_maps };
+            let gradients = local::weight_gradient(&shape, n, tower.get(input), tower.get(output_gradient));
             tower.set_gradients(weights, bias, gradients);
         }
         Op::Dense { inputs, outputs, input, weights, bias, output, activation } => {

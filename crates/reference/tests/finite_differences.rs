@@ -118,6 +118,11 @@ fn a_normalisation_across_towers_and_windows_that_end_inside() {
 }
 
 #[test]
+fn locally_connected_layers() {
+    Probe::new(examples::miniature_local(), 4, 3).check();
+}
+
+#[test]
 fn one_image() {
     Probe::new(examples::miniature(), 1, 1).check();
 }
@@ -143,7 +148,9 @@ fn a_step_lowers_the_loss() {
 
 #[test]
 fn fused_and_unfused_plans_agree() {
-    [examples::miniature(), examples::miniature_across()].into_iter().for_each(fused_and_unfused_agree);
+    [examples::miniature(), examples::miniature_across(), examples::miniature_local()]
+        .into_iter()
+        .for_each(fused_and_unfused_agree);
 }
 
 fn fused_and_unfused_agree(net: Net) {

@@ -1,7 +1,14 @@
 /** What `train` shows: a row an epoch on stdout, and one redrawn line on stderr between them. */
 
 import { formatBytes, formatCount, formatCurve, formatDuration, formatPercent } from '@ilsvrc/terminal';
-import type { EndEvent, EpochEvent, StartEvent, StepEvent, TrainEvent } from '@ilsvrc/trainer';
+import {
+  type EndEvent,
+  type EpochEvent,
+  type StartEvent,
+  type StepEvent,
+  stepsIn,
+  type TrainEvent,
+} from '@ilsvrc/trainer';
 import { describeLayout, describeNotice } from './layout.ts';
 import type { Output } from './output.ts';
 import { describeStages } from './stages.ts';
@@ -58,12 +65,17 @@ export class EpochTable {
   #begin(event: StartEvent): void {
     this.#start = event;
     const { run, net, dataset, images, classes, batch, epochs, parameters, resumed } = event;
-    const { devices: places, exchange, precision, cache } = event;
+    const { devices: places, exchange, precision, cache, held_out } = event;
     const notice = describeNotice({ places, notice: event.notice });
     this.#output.say(`${run}: ${net}, ${formatCount(parameters)} parameters, on ${dataset}`);
     this.#output.say(
       `${formatCount(images)} images of ${formatCount(classes)} classes, batch ${batch}, ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'}`,
     );
+    if (held_out !== null) {
+      this.#output.say(
+        `held out: ${formatPercent(held_out.share)} of the images until epoch ${held_out.epochs}`,
+      );
+    }
     this.#output.say(describeLayout({ places, exchange, precision }));
     if (notice !== undefined) this.#output.say(notice);
     if (event.ranks !== null) this.#output.say(describeRanks(event.ranks, batch, event.lr));
@@ -79,7 +91,8 @@ export class EpochTable {
   #step(event: StepEvent): void {
     this.#progress ??= this.#output.progress(`epoch ${event.epoch}`);
     const note = `loss ${event.loss.toFixed(3)}, ${formatCount(event.images_per_second)} images/s`;
-    this.#progress.update(event.step, this.#start?.steps_per_epoch ?? 0, note);
+    const steps = this.#start === undefined ? 0 : stepsIn(this.#start, event.epoch - 1);
+    this.#progress.update(event.step, steps, note);
   }
 
   #end({ top1_error, top5_error, seconds, model }: EndEvent): void {

@@ -2,6 +2,7 @@
 import type { Member, Rates, Result } from '@ilsvrc/evaluator';
 import { formatBar, formatCount, formatPercent, shorten } from '@ilsvrc/terminal';
 import type { Output } from './output.ts';
+import { fewWords } from './views.ts';
 import { wrap } from './wrap.ts';
 
 /** Classes and pairs that are listed; `--verbose` lists all of the result. */
@@ -49,11 +50,10 @@ function showRates(result: Result, asked: number, output: Output): void {
   if (asked === 5) rows.reverse();
   if (result.top_k !== null) rows.unshift(row(result.top_k.k, result.top_k.error, result.top_k.interval));
   output.table(['', 'error', ...(wide ? ['accuracy'] : []), 'error, 95 % interval'], rows);
-  const views = { 1: 'centre view', 10: 'ten views' };
   const facts = [
     `${formatCount(result.images)} images (${result.split})`,
     ...(result.fit === null ? [] : ['those that no weights were fitted on']),
-    result.views === null ? 'views as saved' : views[result.views],
+    result.views === null ? 'views as saved' : fewWords(result.views),
     result.models.length === 1 ? '1 model' : `mean of ${result.models.length} models`,
     `log loss ${result.log_loss.toFixed(4)}`,
   ];

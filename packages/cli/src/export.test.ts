@@ -1,11 +1,11 @@
 /**
- * Exported models against ONNX Runtime, from pixels to probabilities: every preset, narrower than it is (`bench/onnx.ts` has
- * them whole), and the imported models of `crates/interchange`, of which PyTorch has said what they compute.
+ * Exported models against ONNX Runtime, from pixels to probabilities: every preset that has a form there, narrower than it is
+ * (`bench/interchange.ts` has them whole), and the imported models of `crates/interchange`, of which PyTorch has said what they compute.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { presets } from '@ilsvrc/config';
+import { type Preset, presets } from '@ilsvrc/config';
 import {
   exportModel,
   generateBuiltin,
@@ -42,7 +42,11 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const dataset = (side: number) => join(folder, `${side}`);
 
-describe.each(Object.entries(presets))('%s', (name, preset) => {
+/** Presets with locally connected layers, which other formats have no form for. */
+const isLocal = ([, { net }]: [string, Preset]) => net(classes).layers.some(({ type }) => type === 'local');
+const all: [string, Preset][] = Object.entries(presets);
+
+describe.each(all.filter((entry) => !isLocal(entry)))('%s', (name, preset) => {
   test('computes in ONNX Runtime what it computes here, in batches of any size', async () => {
     const net = narrow(preset.net(classes));
     const model = join(folder, `${name}.safetensors`);
@@ -76,6 +80,25 @@ describe.each(Object.entries(presets))('%s', (name, preset) => {
       expect(distance(floats(probabilities), ours.subarray(0, batch * classes))).toBeLessThan(1e-5);
     }
   });
+});
+
+test.each(all.filter(isLocal))('%s is refused, and the layer named', async (name, preset) => {
+  const net = narrow(preset.net(classes));
+  const model = join(folder, `${name}.safetensors`);
+  const session = await Session.open(options(net, 'inference'));
+  await session.saveModel(model, {
+    net: JSON.stringify(net),
+    classes: '[]',
+    preprocessing: '{"resize":"crop"}',
+  });
+  for (const format of ['onnx', 'safetensors'] as const) {
+    const path = join(folder, `${name}.${format}`);
+    await expect(exportModel(model, [{ format, path }])).rejects.toMatchObject({
+      code: 'E0805',
+      message: expect.stringContaining('local3'),
+    });
+    expect(existsSync(path)).toBe(false);
+  }
 });
 
 test('the features are those of the last hidden layer, as retrieval has them', async () => {
@@ -157,7 +180,8 @@ function bmp({ side, pixels }: Image): Uint8Array {
 /** A preset's net with fewer maps and units. */
 function narrow(net: Net): Net {
   const layers = net.layers.map((layer, index): Layer => {
-    if (layer.type === 'conv') return { ...layer, filters: Math.max(4, layer.filters / 16) };
+    if (layer.type === 'conv' || layer.type === 'local')
+      return { ...layer, filters: Math.max(4, layer.filters / 16) };
     const isHidden = layer.type === 'dense' && index < net.layers.length - 1;
     return isHidden ? { ...layer, units: Math.max(8, layer.units / 32) } : layer;
   });

@@ -2,7 +2,7 @@
 import { basename, join } from 'node:path';
 import { readManifest } from '@ilsvrc/dataset';
 import { LivePage } from '@ilsvrc/report';
-import { RunDirectory, readMetrics, type TrainEvent } from '@ilsvrc/trainer';
+import { RunDirectory, readMetrics, stepsIn, type TrainEvent } from '@ilsvrc/trainer';
 import { describeLayout } from './layout.ts';
 import { planned } from './report/facts.ts';
 import type { RunChoice } from './run-choice.ts';
@@ -38,7 +38,7 @@ export async function openLive(choice: RunChoice, port: number, resumes: boolean
           const { devices: places, exchange, precision } = event;
           report.trained = planned(plan, describeLayout({ places, exchange, precision })).trained;
           page.begin(
-            event.steps_per_epoch,
+            (epoch) => stepsIn(event, epoch - 1),
             earlier.filter(({ epoch }) => epoch < (event.resumed?.epoch ?? 1)),
           );
           break;

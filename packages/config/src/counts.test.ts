@@ -26,6 +26,12 @@ function count({ crop, towers, layers }: Net): Counts {
       side = 1 + Math.ceil((2 * layer.pad + side - layer.size) / layer.stride);
       add(towers, side ** 2 * layer.filters, layer.filters, layer.size ** 2 * maps * sources);
       maps = layer.filters;
+    } else if (layer.type === 'local') {
+      side = 1 + Math.ceil((2 * layer.pad + side - layer.size) / layer.stride);
+      // Every position has filters of its own.
+      for (let position = 0; position < side ** 2; position++)
+        add(towers, layer.filters, layer.filters, layer.size ** 2 * maps * sources);
+      maps = layer.filters;
     } else if (layer.type === 'dense') {
       add(layer.joined ? 1 : towers, layer.units, layer.units, side ** 2 * maps * sources);
       [side, maps] = [1, layer.units];
@@ -48,6 +54,7 @@ test.each<[PresetName, number, Partial<Counts>]>([
   ['no-cross', 1000, { parameters: 60_965_224 - 2 * (9 * 128 * 192 + 36 * 128 * 2048 + 2048 * 2048) }],
   ['cifar-80sec', 10, { parameters: 145_578, connections: 12_354_176 }],
   ['cifar-18pct', 10, { parameters: 89_578, connections: 12_298_240 }],
+  ['cifar-11pct', 10, { parameters: 2_112_970, connections: 19_512_576 }],
 ])('%s has the counts that were published', (name, classes, counts) => {
   expect(count(presets[name].net(classes))).toMatchObject(counts);
 });

@@ -2,6 +2,7 @@
 import type { Layer, Learning } from './net.ts';
 
 type ConvLayer = Extract<Layer, { type: 'conv' }>;
+type LocalLayer = Extract<Layer, { type: 'local' }>;
 type DenseLayer = Extract<Layer, { type: 'dense' }>;
 
 /** Initial weights N(0, std), a constant bias, the recipe's rates unless named. */
@@ -21,6 +22,14 @@ export const conv = (
   how: Learning,
   reads: 'own' | 'both' = 'own',
 ): ConvLayer => ({ type: 'conv', name, filters, size, stride, pad, reads, learning: how });
+
+/** A locally connected layer: `conv` with kernels and biases for each output position. */
+export const local = (
+  name: string,
+  filters: number,
+  [size, stride, pad]: [number, number, number],
+  how: Learning,
+): LocalLayer => ({ type: 'local', name, filters, size, stride, pad, reads: 'own', learning: how });
 
 /** A fully connected layer; `units` per tower. */
 export const dense = (

@@ -15,6 +15,9 @@ const learning = v.strictObject({
 });
 
 const windowed = { size: count, stride: count };
+const pad = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(64));
+/** `floor`: a window that does not end within the padded input is left out; default `ceil`. */
+const round = v.optional(v.picklist(['ceil', 'floor']));
 const norm = { size: count, k: real, alpha: real, beta: real };
 
 const layer = v.variant('type', [
@@ -23,10 +26,20 @@ const layer = v.variant('type', [
     name,
     filters: count,
     ...windowed,
-    pad: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(64)),
+    pad,
     reads,
-    /** `floor`: a window that does not end within the padded input is left out; default `ceil`. */
-    round: v.optional(v.picklist(['ceil', 'floor'])),
+    round,
+    learning,
+  }),
+  v.strictObject({
+    // As `conv`, but every output position has kernels and biases of its own.
+    type: v.literal('local'),
+    name,
+    filters: count,
+    ...windowed,
+    pad,
+    reads,
+    round,
     learning,
   }),
   v.strictObject({

@@ -28,6 +28,8 @@ export const recipeSchema = v.strictObject({
   momentum: share,
   decay: v.pipe(v.number(), v.finite(), v.minValue(0)),
   schedule: scheduleSchema,
+  /** So much of the training images is left out until so many epochs are done; none where absent. */
+  held_out: v.optional(v.strictObject({ share: v.pipe(share, v.gtValue(0)), epochs: count })),
   mirror: v.boolean(),
   /** Standard deviation of the colour noise, in standard deviations of the data set's colours (the paper: 0.1). */
   colour_noise: v.pipe(v.number(), v.finite(), v.minValue(0)),

@@ -72,13 +72,19 @@ export interface View {
   mirror: boolean;
 }
 
-/** The crops that are averaged, in the order of the views of {@link FeaturesReport}: the centre, or corners and centre, then mirrored. */
-export function viewsOf({ image, crop }: Net, views: 1 | 10): View[] {
+/** How many crops of an image are averaged: the centre; three by three places; corners and centre, then mirrored. */
+export type Views = 1 | 9 | 10;
+
+/** The crops that are averaged, in the order of the views of {@link FeaturesReport}. */
+export function viewsOf({ image, crop }: Net, views: Views): View[] {
   const room = image - crop;
   const middle = Math.floor(room / 2);
   const centre = { row: middle, column: middle, mirror: false };
   if (views === 1) return [centre];
-  const corners = [0, room].flatMap((row) => [0, room].map((column) => ({ row, column, mirror: false })));
+  const grid = (places: number[]) =>
+    places.flatMap((row) => places.map((column) => ({ row, column, mirror: false })));
+  if (views === 9) return grid([0, middle, room]);
+  const corners = grid([0, room]);
   const plain = [...corners, centre];
   return [...plain, ...plain.map((view) => ({ ...view, mirror: true }))];
 }

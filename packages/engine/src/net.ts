@@ -26,7 +26,8 @@ interface Norm {
 /** A layer; `crates/network/src/description.rs` says what each computes. Filters and units are per tower. */
 export type Layer =
   | {
-      type: 'conv';
+      /** `local`: every output position has kernels and biases of its own. */
+      type: 'conv' | 'local';
       name: string;
       filters: number;
       size: number;

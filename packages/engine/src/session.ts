@@ -1,4 +1,5 @@
 /** A net at work: training, evaluation, classification, and its files. */
+import type { Views } from './images.ts';
 import { type JobOptions, type Outcome, run } from './jobs.ts';
 import { type Event, type NativeSession, native } from './native.ts';
 import type { Net } from './net.ts';
@@ -87,6 +88,10 @@ export interface TrainRequest {
   steps: number;
   /** Learning rate, momentum and weight decay. */
   rule: { rate: number; momentum: number; decay: number };
+  /** Trains on the first so many images of the split; default: all. */
+  images?: number | undefined;
+  /** Steps of the epochs before; default: each had as many as this one. */
+  steps_before?: number | undefined;
   /** Default: `full`. */
   shuffle?: Shuffle | undefined;
   /** Mirror every second image. */
@@ -141,8 +146,8 @@ export interface TrainReport {
 export interface EvaluateRequest {
   dataset: string;
   split: string;
-  /** The centre, or the corners and the centre, each also mirrored. */
-  views: 1 | 10;
+  /** Views averaged for an image. */
+  views: Views;
 }
 
 /** Probabilities of a split. */
@@ -316,7 +321,7 @@ export class Session {
   }
 
   /** Probabilities of JPEG files of any size, `files x classes`; needs a model loaded. */
-  async classify(files: Uint8Array[], request: { views: 1 | 10 }): Promise<Float32Array> {
+  async classify(files: Uint8Array[], request: { views: Views }): Promise<Float32Array> {
     return (await run((emit) => this.#native.classify(files, JSON.stringify(request), emit))).data;
   }
 
@@ -334,7 +339,7 @@ export class Session {
   }
 
   /** Features of photos of any size, in each view; needs a model loaded. */
-  async embed(files: Uint8Array[], request: { views: 1 | 10; layer: string }): Promise<Embedded> {
+  async embed(files: Uint8Array[], request: { views: Views; layer: string }): Promise<Embedded> {
     const { payload, data }: Outcome<Omit<Embedded, 'data'>> = await run((emit) =>
       this.#native.embed(files, JSON.stringify(request), emit),
     );

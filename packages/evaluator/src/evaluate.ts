@@ -1,6 +1,6 @@
 /** Shows a split to models, one after the other. */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { imageRows, type Layout, type Machine, Session } from '@ilsvrc/engine';
+import { imageRows, type Layout, type Machine, Session, type Views } from '@ilsvrc/engine';
 import { type ClassName, expectSameClasses, type ModelInfo, readModel } from './model.ts';
 import { expectNumbers, type Member, type Outputs } from './outputs.ts';
 import { differences } from './preprocessing.ts';
@@ -18,7 +18,7 @@ export interface EvaluateOptions extends Machine {
     preprocessing: Record<string, unknown>;
   };
   split: string;
-  views: 1 | 10;
+  views: Views;
   /** Views in a pass. */
   batch: number;
   signal?: AbortSignal | undefined;

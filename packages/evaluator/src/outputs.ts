@@ -1,5 +1,6 @@
 /** What models say of the images of a split: made by nets (evaluate.ts) or read from files (saved.ts). */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
+import type { Views } from '@ilsvrc/engine';
 import type { ClassName } from './model.ts';
 import type { Difference } from './preprocessing.ts';
 import type { Scores } from './top-k.ts';
@@ -33,7 +34,7 @@ export interface Member {
   checksum: string;
   /** Name of its net. */
   net: string;
-  views: 1 | 10;
+  views: Views;
   preprocessing: unknown;
   /** Where that is not the data set's. */
   differences: Difference[];

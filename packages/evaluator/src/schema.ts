@@ -4,7 +4,7 @@ import * as v from 'valibot';
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 const interval = v.strictTuple([share, share]);
-const views = v.picklist([1, 10] as const);
+const views = v.picklist([1, 9, 10] as const);
 const text = v.string();
 
 export const classSchema = v.object({ wnid: text, name: text, devkit_id: v.optional(count) });

@@ -15,7 +15,10 @@ export interface StartEvent {
   /** Learning rate of the first epoch. */
   lr: number;
   epochs: number;
+  /** Of an epoch of all images. */
   steps_per_epoch: number;
+  /** The share of the images that is left out of the first epochs; `null` for none. */
+  held_out: { share: number; epochs: number } | null;
   parameters: number;
   /** Where the towers live. A run may go on elsewhere, so its settings say nothing of it. */
   devices: Place[];

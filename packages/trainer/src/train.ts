@@ -19,6 +19,7 @@ import {
 } from '@ilsvrc/engine';
 import { rate as errorRates } from '@ilsvrc/evaluator';
 import { writeFilters } from '@ilsvrc/report';
+import { type EpochLengths, imagesIn, stepsBefore, stepsIn } from './epochs.ts';
 import type { EndEvent, TrainEvent } from './events.ts';
 import { advance, finishEpoch, freshState, parseState, type State } from './progress-state.ts';
 import { expectSameSettings, RunDirectory, type Settings } from './run-directory.ts';
@@ -125,7 +126,7 @@ class Run {
   readonly #session: Session;
   readonly #directory: RunDirectory;
   readonly #state: State;
-  readonly #stepsPerEpoch: number;
+  readonly #lengths: EpochLengths;
   #savedAt = performance.now();
   #stepsSinceSaved = 0;
 
@@ -141,7 +142,13 @@ class Run {
     this.#session = session;
     this.#directory = directory;
     this.#state = state;
-    this.#stepsPerEpoch = Math.ceil(imagesOf(manifest, 'train') / options.recipe.batch);
+    const { batch, held_out } = options.recipe;
+    this.#lengths = { images: imagesOf(manifest, 'train'), batch, held_out };
+  }
+
+  /** Steps of the epoch under way. */
+  get #stepsPerEpoch(): number {
+    return stepsIn(this.#lengths, this.#state.epoch);
   }
 
   /** Trains the epochs that are left. */
@@ -153,7 +160,7 @@ class Run {
     const end: EndEvent = {
       event: 'end',
       epoch: state.epoch,
-      step: this.#stepsPerEpoch,
+      step: stepsIn(this.#lengths, state.epoch - 1),
       top1_error: last?.top1_error ?? 1,
       top5_error: last?.top5_error ?? 1,
       seconds: state.seconds.before,
@@ -173,12 +180,13 @@ class Run {
       run,
       net: net.name,
       dataset,
-      images: imagesOf(this.#manifest, 'train'),
+      images: this.#lengths.images,
       classes: this.#manifest.classes.length,
       batch: recipe.batch,
       lr: recipe.rate,
       epochs: recipe.epochs,
-      steps_per_epoch: this.#stepsPerEpoch,
+      steps_per_epoch: Math.ceil(this.#lengths.images / recipe.batch),
+      held_out: recipe.held_out ?? null,
       parameters: summarize(net).totals.parameters,
       devices: places,
       precision,
@@ -252,6 +260,8 @@ class Run {
         first_step: state.step,
         steps: Math.min(limit, this.#stepsPerEpoch - state.step),
         rule: { rate: lr, momentum: recipe.momentum, decay: recipe.decay },
+        images: imagesIn(this.#lengths, state.epoch),
+        steps_before: stepsBefore(this.#lengths, state.epoch),
         shuffle,
         mirror: recipe.mirror,
         colour_noise: recipe.colour_noise,

@@ -3,6 +3,7 @@
 
 mod gradients;
 mod layers;
+mod local;
 pub(crate) mod names;
 pub(crate) mod products;
 
@@ -98,6 +99,7 @@ pub(crate) fn workspace_bytes(op: &Op, batch: usize, precision: Precision, layou
             gradients::bias_bytes(batch * window.output * window.output, out_maps)
         }
         Op::DenseWeightGradient { outputs, .. } => gradients::bias_bytes(batch, outputs),
+        Op::LocalWeightGradient { window, out_maps, .. } => local::bias_bytes(batch, &window, out_maps),
         Op::MapNormGradient { side, maps, .. } => batch * side * side * maps * size_of::<f32>(),
         Op::LrnPoolGradient { window, maps, input, .. } if layout.choice(input).is_none() => {
             batch * written(&window, maps) * size_of::<u16>()
@@ -128,6 +130,9 @@ pub(crate) fn run_with(tower: &mut CudaTower, op: &Op, pass: &Pass, learn: Learn
         | Op::DenseWeightGradient { .. } => {
             let product = product(op, batch, precision, &tower.layout).expect("these are products");
             layers::run(tower, op, &product, batch, learn)
+        }
+        Op::Local { .. } | Op::LocalInputGradient { .. } | Op::LocalWeightGradient { .. } => {
+            local::run(tower, op, batch)
         }
         Op::Activate { elements, activation, input, output } => {
             let (x, y) = (tower.element(input, elements, batch)?, tower.element(output, elements, batch)?);

@@ -1,6 +1,6 @@
 //! Which kernels are in which file: what a GPU loads when it is opened.
 
-use super::products::Kind;
+use super::{local, products::Kind};
 use crate::precision::Precision;
 
 /// The kernels that a file has for each element type.
@@ -39,5 +39,6 @@ pub(crate) fn kernels_of(file: &str, precision: Precision) -> Vec<(&'static str,
         let names = if precision == Precision::Bf16 { bf16 } else { f32 };
         names.iter().map(|name| (*name, 0))
     });
-    products.iter().flat_map(|kind| kind.kernels(precision)).chain(elementwise).collect()
+    let locals = local::kernels_of(file, precision);
+    products.iter().flat_map(|kind| kind.kernels(precision)).chain(locals).chain(elementwise).collect()
 }

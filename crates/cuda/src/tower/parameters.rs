@@ -56,7 +56,7 @@ impl CudaTower {
     /// The address of the weights as products read them: `outputs` columns.
     pub(crate) fn weights(&self, id: ParamId, outputs: usize) -> Result<u64> {
         let parameter = self.parameter(id)?;
-        let columns = parameter.shape[0];
+        let columns = parameter.outputs();
         if columns != outputs {
             let name = &parameter.name;
             return Err(Error::new(INTERNAL, format!("{name} has {columns} outputs, an op takes {outputs}")));

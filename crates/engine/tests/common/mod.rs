@@ -140,6 +140,8 @@ pub(crate) fn request(dataset: &Path, epoch: u64, first_step: usize, steps: usiz
         first_step,
         steps,
         rule: UpdateRule { rate: 0.005, momentum: 0.9, decay: 0.0005 },
+        images: None,
+        steps_before: None,
         shuffle: Shuffle::Full,
         mirror: true,
         colour_noise: 0.1,

@@ -41,7 +41,7 @@ export async function writeBreakdown(step: Breakdown, path: string): Promise<voi
 }
 
 const partName = ({ layer, kind, pass }: PartTime) => {
-  const what = kind === 'conv' || kind === 'dense' ? '' : kind;
+  const what = kind === 'conv' || kind === 'local' || kind === 'dense' ? '' : kind;
   return [layer, what, pass].filter((word) => word !== '').join(' ');
 };
 

@@ -25,6 +25,7 @@ import { type CountedProgress, Output } from '../output.ts';
 import { batchSize, numbers, oneOf, real, whole } from '../parse.ts';
 import { together } from '../ranks.ts';
 import type { Verb } from '../verb.ts';
+import { viewsHelp, viewsOfOption, viewsOption } from '../views.ts';
 
 const verb: Verb = (base, { interrupts }) =>
   withMachine(
@@ -42,12 +43,7 @@ const verb: Verb = (base, { interrupts }) =>
       .optionsGroup('Images:')
       .option('--data <dir>', 'a prepared data set (default: the one the model was trained on)')
       .option('--split <name>', 'val or train', oneOf('--split', ['val', 'train']), 'val')
-      .option(
-        '--views <n>',
-        '10: corners and centre, each mirrored too; 1: the centre',
-        oneOf('--views', ['10', '1']),
-        '10',
-      )
+      .option('--views <n>', viewsHelp, viewsOption, '10')
       .optionsGroup('Average:')
       .option('--weights <list>', 'weights of the models, as .5,.3,.2 (default: equal)', numbers('--weights'))
       .option('--fit-weights', 'find them on one half of the images, and judge on the other')
@@ -110,7 +106,7 @@ interface Options {
   data?: string | undefined;
   from?: string[] | undefined;
   split: 'val' | 'train';
-  views: '10' | '1';
+  views: '10' | '9' | '1';
   batch: number;
   devices: string[];
   precision: 'bf16' | 'tf32' | 'f32';
@@ -141,7 +137,7 @@ async function ask(
     models,
     dataset: { path: data, ...manifest },
     split: options.split,
-    views: options.views === '10' ? 10 : 1,
+    views: viewsOfOption(options.views),
     batch: options.batch,
     ...machineOf(options),
     signal,

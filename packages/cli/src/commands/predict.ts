@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { findImages } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { Session } from '@ilsvrc/engine';
+import { Session, type Views } from '@ilsvrc/engine';
 import { best, type ClassName, readModel } from '@ilsvrc/evaluator';
 import { asJpeg, type Guessed, squarePixels, writePanel } from '@ilsvrc/report';
 import {
@@ -21,8 +21,9 @@ import { imagesOption } from '../images-option.ts';
 import { announce } from '../layout.ts';
 import { machineOf, withMachine } from '../machine.ts';
 import { Output, printError } from '../output.ts';
-import { batchSize, oneOf, whole } from '../parse.ts';
+import { batchSize, whole } from '../parse.ts';
 import type { Verb } from '../verb.ts';
+import { viewsHelp, viewsOfOption, viewsOption } from '../views.ts';
 
 /** A photo and its likeliest classes. */
 interface Prediction {
@@ -37,12 +38,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       .argument('<image...>', 'photos, folders of photos, or - for a photo on stdin')
       .optionsGroup('What:')
       .option('--top <n>', 'classes shown', whole('--top', 1, 1000), 5)
-      .option(
-        '--views <n>',
-        '10: corners and centre, each mirrored too; 1: the centre',
-        oneOf('--views', ['10', '1']),
-        '10',
-      )
+      .option('--views <n>', viewsHelp, viewsOption, '10')
       .option(...imagesOption)
       .option('--panel <file>', 'draw photos and bars into a PNG')
       .option('--force', 'replace the PNG if it is there')
@@ -78,7 +74,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         signal.throwIfAborted();
         try {
           const photo = await read(file);
-          const probabilities = await classify(session, photo, file, options.views === '10' ? 10 : 1);
+          const probabilities = await classify(session, photo, file, viewsOfOption(options.views));
           const classes = best(probabilities, options.top).map(({ class: index, probability }) => ({
             wnid: model.classes[index]?.wnid ?? String(index),
             name: model.classes[index]?.name ?? String(index),
@@ -122,7 +118,7 @@ async function classify(
   session: Session,
   photo: Uint8Array,
   file: string,
-  views: 1 | 10,
+  views: Views,
 ): Promise<Float32Array> {
   try {
     return await session.classify([await asJpeg(photo)], { views });

@@ -11,11 +11,12 @@ import { examples } from '../examples.ts';
 import { announce } from '../layout.ts';
 import { machineOf, withMachine } from '../machine.ts';
 import { type CountedProgress, Output } from '../output.ts';
-import { batchSize, oneOf } from '../parse.ts';
+import { batchSize } from '../parse.ts';
 import { attach } from '../report/attach.ts';
 import { gather } from '../report/gather.ts';
 import { pictureFiles, writePictures } from '../report/pictures.ts';
 import type { Verb } from '../verb.ts';
+import { viewsHelp, viewsOfOption, viewsOption } from '../views.ts';
 
 const verb: Verb = (base, { interrupts: { signal } }) =>
   withMachine(
@@ -29,12 +30,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       .optionsGroup('Images:')
       .option('--data <dir>', 'a prepared data set (default: the one the run was trained on)')
       .option('--from <dir>', 'an evaluation of the model that `ilsvrc eval --out` saved: no net runs')
-      .option(
-        '--views <n>',
-        '10: corners and centre, each mirrored too; 1: the centre',
-        oneOf('--views', ['10', '1']),
-        '10',
-      )
+      .option('--views <n>', viewsHelp, viewsOption, '10')
       .optionsGroup('Machine:')
       .option('--batch <n>', 'views a pass', batchSize, 120),
   )
@@ -62,7 +58,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       const gathered = await gather(run, {
         data: options.data,
         from: options.from,
-        views: options.views === '10' ? 10 : 1,
+        views: viewsOfOption(options.views),
         batch: options.batch,
         ...machineOf(options),
         signal,

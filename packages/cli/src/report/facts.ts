@@ -3,7 +3,7 @@ import type { Schedule } from '@ilsvrc/config';
 import type { Manifest } from '@ilsvrc/dataset';
 import { type Net, type Summary, summarize } from '@ilsvrc/engine';
 import { type FactGroup, type Report, towerLayers } from '@ilsvrc/report';
-import { formatCount, formatDuration } from '@ilsvrc/terminal';
+import { formatCount, formatDuration, formatPercent } from '@ilsvrc/terminal';
 import type { EpochEvent, Settings } from '@ilsvrc/trainer';
 import { commandsOf } from './commands.ts';
 import { pathFromHere } from './paths.ts';
@@ -76,11 +76,19 @@ function dataFacts(manifest: Manifest, net: Net): FactGroup['facts'] {
 }
 
 function recipeFacts({ recipe, seed, shuffle }: Plan['settings']): FactGroup['facts'] {
-  const { batch, epochs, rate, momentum, decay, mirror, colour_noise } = recipe;
+  const { batch, epochs, rate, momentum, decay, held_out, mirror, colour_noise } = recipe;
   return [
     ['epochs', formatCount(epochs)],
     ['batch', formatCount(batch)],
     ['learning rate', `${rate}, ${describeSchedule(recipe.schedule)}`],
+    ...(held_out === undefined
+      ? []
+      : [
+          ['held out', `${formatPercent(held_out.share)} of the images until epoch ${held_out.epochs}`] as [
+            string,
+            string,
+          ],
+        ]),
     ['momentum', String(momentum)],
     ['weight decay', String(decay)],
     ['augmentation', augmentation(mirror, colour_noise)],

@@ -4,7 +4,7 @@ import { access, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Manifest, readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import type { Layout, Machine } from '@ilsvrc/engine';
+import type { Layout, Machine, Views } from '@ilsvrc/engine';
 import {
   confusionMatrix,
   type Evaluation,
@@ -29,6 +29,7 @@ import { formatCount } from '@ilsvrc/terminal';
 import { type RunDirectory, readMetrics, type Settings } from '@ilsvrc/trainer';
 import { readKernels } from '../kernels.ts';
 import { describeLayout } from '../layout.ts';
+import { factOfViews, fewWords } from '../views.ts';
 import { flatten, planned } from './facts.ts';
 import { choosePhotos, type Photo } from './photos.ts';
 
@@ -38,7 +39,7 @@ export interface GatherOptions extends Machine {
   data: string | undefined;
   /** Folder of an evaluation that was saved: no net runs then. */
   from: string | undefined;
-  views: 1 | 10;
+  views: Views;
   batch: number;
   signal: AbortSignal;
   onOpen(layout: Layout): void;
@@ -131,7 +132,8 @@ function evaluationPart(evaluation: Evaluation): Report['evaluation'] {
   const { top1_error, top1_interval, top5_error, top5_interval } = evaluation;
   const name = (index: number) => subject.classes[index]?.name ?? String(index);
   const confusion = confusionMatrix(scores);
-  const views = members[0]?.views === 10 ? 'ten views of each averaged' : 'the centre view of each';
+  const seen = members[0]?.views ?? 1;
+  const views = seen === 1 ? 'the centre view of each' : `${fewWords(seen)} of each averaged`;
   return {
     what: `The model of the last epoch on ${formatCount(images)} images (${subject.split}), ${views}. Intervals are Wilson's.`,
     top1: { error: top1_error, interval: top1_interval },
@@ -180,10 +182,7 @@ async function measuredFacts(known: {
         ...speed,
         ['split', subject.split],
         ['images', `${formatCount(seen)} of ${formatCount(subject.expected)} expected`],
-        [
-          'views',
-          member?.views === 10 ? '10: corners and centre, each mirrored too, averaged' : '1: the centre',
-        ],
+        ['views', factOfViews(member?.views ?? 1)],
         ['ties', 'shared: n classes of equal scores for s slots have s/n of a hit each'],
         ['intervals', 'Wilson, 95 %'],
         ['computed', machine === undefined ? 'before, and saved by `ilsvrc eval --out`' : `on ${machine}`],

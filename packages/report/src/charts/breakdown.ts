@@ -89,7 +89,7 @@ export function drawBreakdown(step: StepTimes): Drawing {
 /** Parts of one layer, what is done to its outputs, and each that belongs to none. */
 function rowsOf(parts: readonly StepPart[]): Row[] {
   const rows = Map.groupBy(parts, ({ kind, layer }) =>
-    kind === 'conv' || kind === 'dense' ? layer : `${layer} ${kind}`.trim(),
+    kind === 'conv' || kind === 'local' || kind === 'dense' ? layer : `${layer} ${kind}`.trim(),
   );
   return [...rows].map(([title, parts]) => ({ title, parts }));
 }

@@ -38,10 +38,10 @@ export function towerLayers(
   for (const [index, layer] of net.layers.entries()) {
     const { shape = [], towers = 1 } = summary[index] ?? {};
     const elements = shape.reduce((product, side) => product * side, 1);
-    if (layer.type === 'conv' || layer.type === 'dense') {
+    if (layer.name !== undefined) {
       const crosses = !isImage && net.towers === 2 && (layer.reads === 'both' || layer.joined === true);
       const bytes = input * bytesPerNumber;
-      found.push({ name: layer.name ?? layer.type, shape, towers, own: bytes, other: crosses ? bytes : 0 });
+      found.push({ name: layer.name, shape, towers, own: bytes, other: crosses ? bytes : 0 });
       isImage = false;
     } else {
       const last = found.at(-1);

@@ -47,7 +47,7 @@ export class LivePage {
   readonly #clients = new Clients();
   readonly #history = new History();
   #port = 0;
-  #stepsPerEpoch = 1;
+  #stepsIn: (epoch: number) => number = () => 1;
   #drawing = Promise.resolve();
   #sum = { loss: 0, steps: 0 };
   #sentAt = 0;
@@ -86,9 +86,9 @@ export class LivePage {
     return `http://${host}:${this.#port}/${this.#token}/`;
   }
 
-  /** Steps of an epoch, and those epochs that were made before this process. */
-  begin(stepsPerEpoch: number, earlier: readonly TimedEpoch[]): void {
-    this.#stepsPerEpoch = stepsPerEpoch;
+  /** Steps of an epoch (from 1), and those epochs that were made before this process. */
+  begin(stepsIn: (epoch: number) => number, earlier: readonly TimedEpoch[]): void {
+    this.#stepsIn = stepsIn;
     for (const epoch of earlier) this.#history.add({ name: 'epoch', content: epoch });
   }
 
@@ -96,13 +96,13 @@ export class LivePage {
     this.#sum.loss += loss;
     this.#sum.steps += 1;
     const now = performance.now();
-    const isLast = step === this.#stepsPerEpoch;
+    const steps = this.#stepsIn(epoch);
+    const isLast = step === steps;
     if (now - this.#sentAt < interval && !isLast) return;
     this.#sentAt = now;
     const mean = this.#sum.loss / this.#sum.steps;
     this.#sum = { loss: 0, steps: 0 };
-    const [steps, at] = [this.#stepsPerEpoch, epoch - 1 + step / this.#stepsPerEpoch];
-    const content = { at, loss: mean, epoch, step, steps, images_per_second };
+    const content = { at: epoch - 1 + step / steps, loss: mean, epoch, step, steps, images_per_second };
     this.#clients.send(this.#history.add({ name: 'step', content }));
   }
 

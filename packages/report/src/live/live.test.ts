@@ -16,7 +16,7 @@ const filters = join(place, 'filters.png');
 async function open(): Promise<LivePage> {
   const report = await sampleReport({ epochs: 0 });
   const page = await LivePage.open({ port: 0, report, epochs: 3, filters });
-  page.begin(10, []);
+  page.begin(() => 10, []);
   return page;
 }
 
