@@ -22,7 +22,9 @@ const env = {
   // Separated so that a folder's name may hold blanks; it takes the place of RUSTFLAGS.
   CARGO_ENCODED_RUSTFLAGS: rustFlags.join('\x1f'),
   // MSVC has no such option; its paths do not get into a release build.
-  ...(process.platform === 'win32' ? {} : { CFLAGS: [process.env.CFLAGS, ...cFlags].filter(Boolean).join(' ') }),
+  ...(process.platform === 'win32'
+    ? {}
+    : { CFLAGS: [process.env.CFLAGS, ...cFlags].filter(Boolean).join(' ') }),
   SOURCE_DATE_EPOCH: '0',
 };
 const args = [

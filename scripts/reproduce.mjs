@@ -8,7 +8,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const commit = execFileSync('git', ['rev-parse', process.argv[2] ?? 'HEAD'], { cwd: root, encoding: 'utf8' }).trim();
+const commit = execFileSync('git', ['rev-parse', process.argv[2] ?? 'HEAD'], {
+  cwd: root,
+  encoding: 'utf8',
+}).trim();
 const place = mkdtempSync(join(tmpdir(), 'ilsvrc-reproduce-'));
 
 /** Builds the commit in a folder; the hash and the size of the addon. */

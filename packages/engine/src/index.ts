@@ -18,3 +18,4 @@ export {
   type StoreMeta,
   type StoreOrigin,
 } from './store.ts';
+export { watch } from './watch.ts';
