@@ -1,20 +1,12 @@
 /** The store of a model's features of a data set: where it lies, whether it is still right, and making it. */
 import { basename, dirname, join, resolve } from 'node:path';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { type Net, readModelMetadata, type Session, Store, type StoreOrigin } from '@ilsvrc/engine';
+import { type Session, Store, type StoreOrigin } from '@ilsvrc/engine';
 import { readModel } from '@ilsvrc/evaluator';
+import { featureLayer } from '@ilsvrc/retrieval';
 import { formatBytes, formatCount, formatDuration, formatPercent } from '@ilsvrc/terminal';
 import type { Output } from './output.ts';
 import { quoted } from './shell.ts';
-
-/** The layer whose values are compared: the last one before the classes, `fc7` in `alexnet`. */
-function featureLayer({ name, layers }: Net): string {
-  const last = layers.flatMap((layer) => ('name' in layer ? [layer.name] : [])).at(-2);
-  if (last !== undefined) return last;
-  throw new IlsvrcError('E0411', `${name} has no layer before its classes`, {
-    info: 'neighbours are found by the values of that layer',
-  });
-}
 
 /** What decides what a store holds, and where. */
 export interface StoreChoice {
@@ -35,13 +27,12 @@ export const otherSplit = (split: string) => (split === 'train' ? 'val' : 'train
 
 /** Where the store of a model lies, and where its features come from. */
 async function describeStore(choice: StoreChoice): Promise<{ folder: string; origin: StoreOrigin }> {
-  const { net, preprocessing } = await readModel(choice.model);
-  const metadata = await readModelMetadata(choice.model);
+  const { net, preprocessing, checksum } = await readModel(choice.model);
   return {
     folder: choice.store ?? join('features', nameOf(choice.model)),
     origin: {
       walk: { dataset: choice.data, split: choice.split, views: 1, layer: featureLayer(net) },
-      model: metadata['ilsvrc.checksum'] ?? '',
+      model: checksum,
       preprocessing,
     },
   };

@@ -121,7 +121,7 @@ async function look(
     views,
     batch,
     signal,
-    onProgress: (done, total) => progress.update(done, total),
+    onProgress: ({ done, total }) => progress.update(done, total),
   }).finally(() => progress.stop());
   const by = { model: path, method, views: method === 'boxes' ? views : 1 };
   return { images: found, classes: model.classes, knowsClasses, by };

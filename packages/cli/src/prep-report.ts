@@ -8,6 +8,9 @@ import { formatBytes, formatCount, formatDuration, formatPercent } from '@ilsvrc
 import { defaultNet } from './defaults.ts';
 import type { CountedProgress, Output } from './output.ts';
 
+/** A request that leaves nothing open that is told of. */
+export type Preparation = PrepRequest & { workers: number; part: Part | null };
+
 /** Listens to a preparation. */
 export interface PrepEvents {
   on(event: PrepEvent): void;
@@ -87,7 +90,7 @@ function account(summary: PrepSummary, output: Output, list?: string): void {
 /** What `--dry-run` says. */
 export async function reportInspection(
   found: Inspection,
-  request: PrepRequest,
+  request: Preparation,
   output: Output,
 ): Promise<void> {
   const { out, workers } = request;

@@ -1,6 +1,13 @@
 /** Neighbours of queries: some at a time from photo to output, and the picture of the first ones. */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { imageRows, type Neighbour, readJpegs, type Session, type Store } from '@ilsvrc/engine';
+import {
+  type CountProgress,
+  imageRows,
+  type Neighbour,
+  readJpegs,
+  type Session,
+  type Store,
+} from '@ilsvrc/engine';
 import { formatDistance, type RetrievedRow, writeRetrieval } from '@ilsvrc/report';
 import { neighboursOf, type SearchEngine } from '@ilsvrc/retrieval';
 import { formatCount } from '@ilsvrc/terminal';
@@ -37,7 +44,7 @@ export async function retrieve(search: Search, output: Output, signal: AbortSign
   if (k > store.meta.count)
     output.say(`the store has ${formatCount(store.meta.count)} images: fewer than ${k}`);
   let progress: CountedProgress | undefined;
-  const onProgress = (done: number, total: number) => {
+  const onProgress = ({ done, total }: CountProgress) => {
     progress ??= output.progress('indexing', 'images');
     progress.update(done, total);
   };

@@ -1,4 +1,6 @@
 /** Sources of photos, prepared data sets, the built-in data set, model files. */
+import { availableParallelism } from 'node:os';
+import { basename, resolve } from 'node:path';
 import { type JobOptions, outcome, run } from './jobs.ts';
 import { native } from './native.ts';
 import type { Net, Summary } from './net.ts';
@@ -10,34 +12,83 @@ export interface PrepRequest {
   sources: string[];
   /** The folder to write. */
   out: string;
-  /** The data set's name. */
-  name: string;
-  /** Side of the square images, px. */
-  size: number;
-  /** Cut the middle out, or squeeze the whole photo into the square. */
-  resize: 'crop' | 'warp';
-  /** Turn photos as their EXIF orientation says. */
-  exif_rotate: boolean;
-  /** JPEG quality, 1 to 100. */
-  quality: number;
-  /** Threads; the result does not depend on it. */
-  workers: number;
-  /** Seed of the order, and of what is split off for validation where the layout does not say. */
-  seed: number;
-  /** Images in a shard. */
-  shard_images: number;
-  /** Share of images that may be undecodable, 0 to 1. */
-  max_rejected: number;
-  /** Replace what `out` holds. */
-  force: boolean;
+  /**
+   * The data set's name.
+   * @default the name of `out`
+   */
+  name?: string | undefined;
+  /**
+   * Side of the square images, px.
+   * @default 256
+   */
+  size?: number | undefined;
+  /**
+   * Cut the middle out, or squeeze the whole photo into the square.
+   * @default 'crop'
+   */
+  resize?: 'crop' | 'warp' | undefined;
+  /**
+   * Turn photos as their EXIF orientation says.
+   * @default false
+   */
+  exif_rotate?: boolean | undefined;
+  /**
+   * JPEG quality, 1 to 100.
+   * @default 85
+   */
+  quality?: number | undefined;
+  /**
+   * Threads; the result does not depend on it.
+   * @default one a core
+   */
+  workers?: number | undefined;
+  /**
+   * Seed of the order, and of what is split off for validation where the layout does not say.
+   * @default 0
+   */
+  seed?: number | undefined;
+  /**
+   * Images in a shard.
+   * @default 1000
+   */
+  shard_images?: number | undefined;
+  /**
+   * Share of images that may be undecodable, 0 to 1.
+   * @default 0.01
+   */
+  max_rejected?: number | undefined;
+  /**
+   * Replace what `out` holds.
+   * @default false
+   */
+  force?: boolean | undefined;
   /** Every `of`-th shard, from `index`; `mergeParts` joins them. */
-  part: { index: number; of: number } | null;
+  part?: { index: number; of: number } | null | undefined;
   /** The layout, where it is not to be recognised. */
-  layout: string | null;
+  layout?: string | null | undefined;
   /** File with names of classes. */
-  names: string | null;
+  names?: string | null | undefined;
   /** The recipe that the result must agree with. */
-  recipe: string | null;
+  recipe?: string | null | undefined;
+}
+
+/** What a request means where it does not say. */
+export const prepDefaults = {
+  size: 256,
+  resize: 'crop',
+  exif_rotate: false,
+  quality: 85,
+  seed: 0,
+  shard_images: 1000,
+  max_rejected: 0.01,
+  force: false,
+} as const satisfies Partial<PrepRequest>;
+
+/** A request as native code takes it. */
+function complete(request: PrepRequest): string {
+  const given = Object.entries(request).filter(([, value]) => value !== undefined);
+  const usual = { ...prepDefaults, name: basename(resolve(request.out)), workers: availableParallelism() };
+  return JSON.stringify({ ...usual, ...Object.fromEntries(given) });
 }
 
 /** What sources hold. */
@@ -170,13 +221,13 @@ export async function inspectSources(
   request: PrepRequest,
   options?: JobOptions<PrepEvent>,
 ): Promise<Inspection> {
-  const start = (emit: Parameters<typeof native.inspect>[1]) => native.inspect(JSON.stringify(request), emit);
+  const start = (emit: Parameters<typeof native.inspect>[1]) => native.inspect(complete(request), emit);
   return (await run<Inspection, PrepEvent>(start, options)).payload;
 }
 
 /** Prepares a data set. When it was stopped the same request goes on where it was. */
 export async function prep(request: PrepRequest, options?: JobOptions<PrepEvent>): Promise<PrepSummary> {
-  const start = (emit: Parameters<typeof native.prep>[1]) => native.prep(JSON.stringify(request), emit);
+  const start = (emit: Parameters<typeof native.prep>[1]) => native.prep(complete(request), emit);
   return (await run<PrepSummary, PrepEvent>(start, options)).payload;
 }
 

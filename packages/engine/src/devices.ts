@@ -2,7 +2,7 @@
 import { outcome } from './jobs.ts';
 import { native } from './native.ts';
 import type { Net } from './net.ts';
-import type { Machine, SessionOptions } from './session.ts';
+import type { Precision, SessionOptions } from './session.ts';
 
 /** Why something cannot be used: an error of the table that nobody has thrown. */
 export interface Problem {
@@ -57,8 +57,11 @@ export interface Gpu {
 }
 
 /** What the memory is wanted for. */
-export interface EstimateRequest extends Pick<Machine, 'places' | 'precision'> {
+export interface EstimateRequest {
   net: Net;
+  /** As a session takes them, GPUs that are not there included. */
+  places: string[];
+  precision: Precision;
   /** Images in a pass. */
   batch: number;
   use: SessionOptions['use'];

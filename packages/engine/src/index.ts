@@ -19,3 +19,4 @@ export {
   type StoreMeta,
   type StoreOrigin,
 } from './store.ts';
+export { watch } from './watch.ts';

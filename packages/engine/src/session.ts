@@ -21,11 +21,16 @@ export interface Machine {
   /**
    * Where towers live: `cpu` (a thread pool) or a GPU's number, one for both towers or one for each; or `['auto']`: the
    * GPUs that can be used, the CPU where there are none.
+   * @default ['auto']
    */
-  places: string[];
-  precision: Precision;
-  /** Compute threads of the CPU, and decode threads; 0 for one a core. Results do not depend on it. */
-  threads: number;
+  places?: string[] | undefined;
+  /** @default 'bf16' */
+  precision?: Precision | undefined;
+  /**
+   * Compute threads of the CPU, and decode threads; 0 for one a core. Results do not depend on it.
+   * @default 0
+   */
+  threads?: number | undefined;
 }
 
 /**
@@ -42,8 +47,11 @@ export interface SessionOptions extends Machine {
   net: Net;
   /** The most images (or views of images) in a pass. */
   batch: number;
-  /** Draws initial weights, the order of images, augmentation and dropout. */
-  seed: number;
+  /**
+   * Draws initial weights, the order of images, augmentation and dropout.
+   * @default 0
+   */
+  seed?: number | undefined;
   /** `inference` needs less memory. */
   use: 'training' | 'inference';
   /** Keeps decoded images of the data set in this folder, so that later epochs neither read nor decode them. */
@@ -294,7 +302,9 @@ export class Session {
   /** Plans the net, allocates its memory and draws the initial weights. */
   static async open(options: SessionOptions): Promise<Session> {
     const session = new native.NativeSession();
-    const { payload } = await run<Layout>((emit) => session.open(JSON.stringify(options), emit));
+    const { places = ['auto'], precision = 'bf16', threads = 0, seed = 0 } = options;
+    const request = JSON.stringify({ ...options, places, precision, threads, seed });
+    const { payload } = await run<Layout>((emit) => session.open(request, emit));
     return new Session(session, payload);
   }
 

@@ -19,8 +19,11 @@ export interface EvaluateOptions extends Machine {
   };
   split: string;
   views: Views;
-  /** Views in a pass. */
-  batch: number;
+  /**
+   * Views in a pass.
+   * @default 128
+   */
+  batch?: number | undefined;
   signal?: AbortSignal | undefined;
   /** Hears of each model before the first pass of any. */
   onModel?: ((model: Member) => void) | undefined;
@@ -45,8 +48,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Outputs> {
   for (const [number, { path, net }] of models.entries()) {
     const session = await Session.open({
       net,
-      batch: options.batch,
-      seed: 0,
+      batch: options.batch ?? 128,
       threads: options.threads,
       places: options.places,
       precision: options.precision,

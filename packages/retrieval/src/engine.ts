@@ -1,5 +1,5 @@
 /** What searches: one interface, whatever stands behind it. */
-import type { Neighbour, Store } from '@ilsvrc/engine';
+import type { CountProgress, Neighbour, Store } from '@ilsvrc/engine';
 
 /** A row near a query. */
 export interface Hit {
@@ -13,7 +13,7 @@ export interface Hit {
 export interface BuildOptions {
   signal?: AbortSignal | undefined;
   /** Vectors added. */
-  onProgress?: ((done: number, total: number) => void) | undefined;
+  onProgress?: ((progress: CountProgress) => void) | undefined;
 }
 
 /** An engine for the vectors of one store. */

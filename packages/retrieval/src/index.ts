@@ -2,6 +2,7 @@
 
 export { type BuildOptions, type Hit, neighboursOf, type SearchEngine } from './engine.ts';
 export { exactEngine } from './exact.ts';
+export { featureLayer } from './feature-layer.ts';
 export { type QdrantOptions, qdrantEngine } from './qdrant.ts';
 export { cuts, type Duplicate, duplicates, type Quality, score } from './score.ts';
 export { usearchEngine } from './usearch.ts';

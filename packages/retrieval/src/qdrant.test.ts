@@ -100,7 +100,7 @@ async function answer(request: IncomingMessage): Promise<{ status: number; body:
 test('a collection is made, filled once, and searched', async () => {
   const engine = qdrantEngine(store, { url, apiKey: 'secret' });
   const seen: number[] = [];
-  expect(await engine.build({ onProgress: (done) => seen.push(done) })).toBe(true);
+  expect(await engine.build({ onProgress: ({ done }) => seen.push(done) })).toBe(true);
   expect(seen).toEqual([count]);
   expect(await engine.build()).toBe(false);
   const [first, second] = await engine.search(Float32Array.of(0, 0, 1, 5, 5, 4), 2);

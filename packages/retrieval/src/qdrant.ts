@@ -47,7 +47,7 @@ export function qdrantEngine(store: Store, options: QdrantOptions): SearchEngine
           vector: Array.from(values.subarray(row * dimension, (row + 1) * dimension)),
         }));
         await ask('PUT', `${collection}/points?wait=true`, { points }, { signal });
-        onProgress?.(first + rows, count);
+        onProgress?.({ done: first + rows, total: count });
       }
       return true;
     },

@@ -72,7 +72,7 @@ export async function usearchEngine(store: Store): Promise<SearchEngine> {
         const rows = Math.min(batch, count - first);
         const keys = BigUint64Array.from({ length: rows }, (_, row) => BigInt(first + row));
         index.add(keys, await store.vectors(first, rows));
-        onProgress?.(first + rows, count);
+        onProgress?.({ done: first + rows, total: count });
         await setImmediate();
       }
       try {

@@ -31,19 +31,32 @@ export interface TrainOptions extends Machine {
   dataset: string;
   net: Net;
   recipe: Recipe;
-  seed: number;
-  /** How the images of an epoch are shuffled; part of what decides the numbers. */
-  shuffle: Settings['shuffle'];
+  /** @default 0 */
+  seed?: number | undefined;
+  /**
+   * How the images of an epoch are shuffled; part of what decides the numbers.
+   * @default 'full'
+   */
+  shuffle?: Settings['shuffle'] | undefined;
   /** Keeps decoded images in so much memory; changes no number. */
   cache?: CacheLimit | undefined;
   /** Folder of the run. */
   run: string;
-  /** Go on from the run's checkpoint. */
-  resume: boolean;
-  /** Replace a run that is there. */
-  force: boolean;
-  /** Save after this many steps, or this many seconds; at the end of an epoch in any case. */
-  checkpoint: { steps: number } | { seconds: number };
+  /**
+   * Go on from the run's checkpoint.
+   * @default false
+   */
+  resume?: boolean | undefined;
+  /**
+   * Replace a run that is there.
+   * @default false
+   */
+  force?: boolean | undefined;
+  /**
+   * Save after this many steps, or this many seconds; at the end of an epoch in any case.
+   * @default { seconds: 120 }
+   */
+  checkpoint?: { steps: number } | { seconds: number } | undefined;
   /**
    * The processes that train this run together, as `joinRanks` gave them. Rank 0 alone writes to the run's folder and tells events;
    * all see the same folder.
@@ -51,7 +64,8 @@ export interface TrainOptions extends Machine {
   world?: World | undefined;
   /** Saves and stops within a step. */
   signal?: AbortSignal | undefined;
-  onEvent?: ((event: TrainEvent) => void) | undefined;
+  /** Where it returns a promise, no step is begun after those of one call of the engine before that is fulfilled. */
+  onEvent?: ((event: TrainEvent) => void | Promise<void>) | undefined;
 }
 
 /** Steps of one call of the engine where checkpoints go by the clock. */
@@ -67,8 +81,8 @@ export async function train(options: TrainOptions): Promise<EndEvent> {
       .digest('hex'),
     net: options.net,
     recipe: options.recipe,
-    seed: options.seed,
-    shuffle: options.shuffle,
+    seed: options.seed ?? 0,
+    shuffle: options.shuffle ?? 'full',
   };
   expectFits(options.net, manifest, options.dataset);
   const directory = new RunDirectory(options.run);
@@ -77,7 +91,7 @@ export async function train(options: TrainOptions): Promise<EndEvent> {
   const session = await Session.open({
     net: options.net,
     batch: options.recipe.batch,
-    seed: options.seed,
+    seed: settings.seed,
     threads: options.threads,
     places: options.places,
     precision: options.precision,
@@ -85,8 +99,8 @@ export async function train(options: TrainOptions): Promise<EndEvent> {
     cache: options.cache && { dataset: options.dataset, limit: options.cache },
   });
   const state = options.resume ? await restore(session, directory, isFirst(options)) : freshState();
-  if (!options.resume && isFirst(options)) await directory.create(settings, options.force);
-  return new Run(options, manifest, session, directory, state).finish();
+  if (!options.resume && isFirst(options)) await directory.create(settings, options.force ?? false);
+  return new Run(options, settings, manifest, session, directory, state).finish();
 }
 
 /** Whether this process is the one that writes and tells. */
@@ -122,6 +136,7 @@ async function restore(session: Session, directory: RunDirectory, writes: boolea
 /** A run under way. */
 class Run {
   readonly #options: TrainOptions;
+  readonly #settings: Settings;
   readonly #manifest: Manifest;
   readonly #session: Session;
   readonly #directory: RunDirectory;
@@ -132,12 +147,14 @@ class Run {
 
   constructor(
     options: TrainOptions,
+    settings: Settings,
     manifest: Manifest,
     session: Session,
     directory: RunDirectory,
     state: State,
   ) {
     this.#options = options;
+    this.#settings = settings;
     this.#manifest = manifest;
     this.#session = session;
     this.#directory = directory;
@@ -154,7 +171,7 @@ class Run {
   /** Trains the epochs that are left. */
   async finish(): Promise<EndEvent> {
     const state = this.#state;
-    this.#announce();
+    await this.#announce();
     while (state.epoch < this.#options.recipe.epochs) await this.#epoch();
     const last = state.validation.at(-1);
     const end: EndEvent = {
@@ -167,14 +184,14 @@ class Run {
       peak_memory: process.resourceUsage().maxRSS * 1024,
       model: this.#directory.model,
     };
-    this.#tell(end);
+    await this.#tell(end);
     return end;
   }
 
-  #announce(): void {
+  async #announce(): Promise<void> {
     const { net, recipe, run, dataset, resume } = this.#options;
     const { places, precision, exchange, notice, cache } = this.#session.layout;
-    this.#tell({
+    await this.#tell({
       event: 'start',
       version: 1,
       run,
@@ -242,16 +259,18 @@ class Run {
       await this.#session.saveModel(this.#directory.model, metadata);
       await this.#drawFilters();
     }
-    this.#tell(event);
+    await this.#tell(event);
     await this.#save();
   }
 
   /** One call of the engine, and a checkpoint where one is due. */
   async #steps(lr: number): Promise<TrainReport> {
     const state = this.#state;
-    const { recipe, dataset, shuffle, signal, checkpoint } = this.#options;
+    const { recipe, dataset, signal } = this.#options;
+    const checkpoint = this.#checkpoint;
     const limit = 'steps' in checkpoint ? checkpoint.steps - this.#stepsSinceSaved : stepsPerCall;
     const lines: TrainEvent[] = [];
+    let told = Promise.resolve();
     const report = await this.#session.train(
       {
         dataset,
@@ -262,7 +281,7 @@ class Run {
         rule: { rate: lr, momentum: recipe.momentum, decay: recipe.decay },
         images: imagesIn(this.#lengths, state.epoch),
         steps_before: stepsBefore(this.#lengths, state.epoch),
-        shuffle,
+        shuffle: this.#settings.shuffle,
         mirror: recipe.mirror,
         colour_noise: recipe.colour_noise,
       },
@@ -277,13 +296,17 @@ class Run {
             images_per_second,
           };
           lines.push(event);
-          this.#tell(event);
+          const heard = this.#tell(event);
+          told = Promise.all([told, heard]).then(() => {});
+          // Waited for below, when it may have failed for long.
+          told.catch(() => {});
         },
       },
     );
     advance(state, report);
     this.#stepsSinceSaved += report.steps;
     await this.#append(lines);
+    await told;
     // What the signal says is this process's affair; the report says what all ranks did.
     if (report.stopped) await this.#stop();
     if (state.step < this.#stepsPerEpoch && this.#isDue()) await this.#save();
@@ -304,8 +327,12 @@ class Run {
     );
   }
 
+  get #checkpoint() {
+    return this.#options.checkpoint ?? { seconds: 120 };
+  }
+
   #isDue(): boolean {
-    const { checkpoint } = this.#options;
+    const checkpoint = this.#checkpoint;
     return 'steps' in checkpoint
       ? this.#stepsSinceSaved >= checkpoint.steps
       : performance.now() - this.#savedAt >= checkpoint.seconds * 1000;
@@ -318,7 +345,7 @@ class Run {
     }
     this.#savedAt = performance.now();
     this.#stepsSinceSaved = 0;
-    this.#tell({ event: 'checkpoint', epoch: this.#state.epoch + 1, step: this.#state.step, path });
+    await this.#tell({ event: 'checkpoint', epoch: this.#state.epoch + 1, step: this.#state.step, path });
   }
 
   /** Error rates of the validation images, centre view. */
@@ -344,7 +371,7 @@ class Run {
 
   /** What a model file says of itself. No times: a run that was killed and resumed ends in the same bytes. */
   #metadata(): Record<string, string> {
-    const { net, recipe, seed } = this.#options;
+    const { net, recipe, seed } = this.#settings;
     const { epoch, step, validation } = this.#state;
     return {
       net: JSON.stringify(net),
@@ -359,8 +386,8 @@ class Run {
     this.#state.metrics_bytes = await this.#directory.append(events, this.#state.metrics_bytes);
   }
 
-  #tell(event: TrainEvent): void {
-    if (isFirst(this.#options)) this.#options.onEvent?.(event);
+  #tell(event: TrainEvent): void | Promise<void> {
+    return isFirst(this.#options) ? this.#options.onEvent?.(event) : undefined;
   }
 }
 

@@ -8,9 +8,9 @@ import {
   inspectSources,
   knownData,
   mergeParts,
-  type PrepRequest,
   type PrepSummary,
   prep,
+  prepDefaults,
   verifyArchives,
 } from '@ilsvrc/engine';
 import { writeMean } from '@ilsvrc/report';
@@ -18,7 +18,14 @@ import { formatCount } from '@ilsvrc/terminal';
 import { examples } from '../examples.ts';
 import { Output } from '../output.ts';
 import { oneOf, real, whole } from '../parse.ts';
-import { type PrepEvents, prepEvents, reportInspection, reportPart, reportSummary } from '../prep-report.ts';
+import {
+  type Preparation,
+  type PrepEvents,
+  prepEvents,
+  reportInspection,
+  reportPart,
+  reportSummary,
+} from '../prep-report.ts';
 import { nearest } from '../suggest.ts';
 import type { Verb } from '../verb.ts';
 
@@ -34,18 +41,28 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
     .option('--recipe <name>', 'a data set of datasets/ that source and result must agree with')
     .option('--verify', 'compare published archives with their MD5 first')
     .optionsGroup('Images:')
-    .option('--size <px>', 'side of the square images', whole('--size', 8, 4096), 256)
+    .option('--size <px>', 'side of the square images', whole('--size', 8, 4096), prepDefaults.size)
     .option(
       '--resize <how>',
       'crop: the middle; warp: everything, squeezed',
       oneOf('--resize', ['crop', 'warp']),
-      'crop',
+      prepDefaults.resize,
     )
     .option('--exif-rotate', 'turn photos as their EXIF orientation says')
-    .option('--quality <q>', 'of the JPEG files', whole('--quality', 1, 100), 85)
-    .option('--max-rejected <share>', 'undecodable images allowed', real('--max-rejected', 0, 1, true), 0.01)
-    .option('--seed <n>', 'shuffles; splits where the layout does not', whole('--seed', 0), 0)
-    .option('--shard-images <n>', 'images a shard holds', whole('--shard-images', 1, 100_000), 1000)
+    .option('--quality <q>', 'of the JPEG files', whole('--quality', 1, 100), prepDefaults.quality)
+    .option(
+      '--max-rejected <share>',
+      'undecodable images allowed',
+      real('--max-rejected', 0, 1, true),
+      prepDefaults.max_rejected,
+    )
+    .option('--seed <n>', 'shuffles; splits where the layout does not', whole('--seed', 0), prepDefaults.seed)
+    .option(
+      '--shard-images <n>',
+      'images a shard holds',
+      whole('--shard-images', 1, 100_000),
+      prepDefaults.shard_images,
+    )
     .optionsGroup('Work:')
     .option('--workers <n>', 'threads (default: one a core)', whole('--workers', 1, 1024))
     .option('--dry-run', 'say what is there and what it would take')
@@ -92,7 +109,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       }
       const { layouts, recipes } = knownData();
       const name = basename(first, extname(first)) || 'photos';
-      const request: PrepRequest = {
+      const request: Preparation = {
         sources: given,
         out: options.out ?? join('data', name),
         name,
@@ -129,7 +146,7 @@ function known(option: string, name: string | undefined, all: { name: string }[]
   });
 }
 
-async function write(request: PrepRequest, output: Output, signal: AbortSignal): Promise<void> {
+async function write(request: Preparation, output: Output, signal: AbortSignal): Promise<void> {
   const { out, part } = request;
   const launch = launched(process.env);
   if (part === null && launch !== undefined) {
@@ -154,7 +171,7 @@ async function written(out: string, summary: PrepSummary, output: Output, size?:
   reportSummary(summary, out, output, size ?? manifest.size);
 }
 
-async function dryRun(request: PrepRequest, output: Output, signal: AbortSignal): Promise<void> {
+async function dryRun(request: Preparation, output: Output, signal: AbortSignal): Promise<void> {
   const events: PrepEvents = prepEvents(output);
   const found = await inspectSources(request, { signal, onProgress: events.on }).finally(events.stop);
   await reportInspection(found, request, output);

@@ -72,7 +72,7 @@ export interface LocateOptions {
   /** Images that a pass takes. */
   batch: number;
   signal?: AbortSignal | undefined;
-  onProgress?: ((done: number, total: number) => void) | undefined;
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** Five guesses of each image, and its box for the class that it is known to have. */
@@ -107,7 +107,7 @@ export async function locateSplit(
         })),
       })),
     );
-    onProgress?.(all.length, images.length);
+    onProgress?.({ done: all.length, total: images.length });
   }
   return all;
 }
