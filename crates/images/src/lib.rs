@@ -29,7 +29,7 @@ pub use jpeg::{Colour, Decoded, Decoder, Encoder, Header, Image, MAX_PIXELS, MAX
 pub use loader::{Batch, CropView, LoadMode, Loader, LoaderOptions, NewMemory, Pixels, Shuffle, StageTimes};
 pub use lookup::{ImageRow, NamedRow, image_rows};
 pub use memory::available_memory;
-pub use photo::{Fit, Mapping, Square, Squarer};
+pub use photo::{DECODER, Fit, Mapping, Square, Squarer};
 pub use prep::{
     About, Changes, Estimate, Item, Part, PrepEvent, PrepPlan, PrepProgress, PrepSummary, Rejected,
     RepairReport, Settings, Source, SourceKind, SplitPlan, adopt, estimate, merge, prep, repair,
