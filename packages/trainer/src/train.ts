@@ -11,8 +11,8 @@ import { type Manifest, readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { type CacheLimit, type Machine, Session, summarize, type TrainReport } from '@ilsvrc/engine';
 import { rate as errorRates } from '@ilsvrc/evaluator';
-import { writeFilters } from '@ilsvrc/report';
 import type { EndEvent, TrainEvent } from './events.ts';
+import { drawFilters } from './filters.ts';
 import { advance, finishEpoch, freshState, parseState, type State } from './progress-state.ts';
 import { expectSameSettings, RunDirectory, type Settings } from './run-directory.ts';
 import { rateOf } from './schedule.ts';
@@ -42,7 +42,7 @@ export interface TrainOptions extends Machine {
 }
 
 /** Steps of one call of the engine where checkpoints go by the clock. */
-const stepsPerCall = 8;
+export const stepsPerCall = 8;
 
 /** Trains until all epochs are done. Rejects with E0902 after saving when the signal says stop. */
 export async function train(options: TrainOptions): Promise<EndEvent> {
@@ -77,7 +77,7 @@ export async function train(options: TrainOptions): Promise<EndEvent> {
 }
 
 /** Fails where the images do not have the side that the net takes its crops from. */
-function expectFits(net: Net, { size }: Manifest, dataset: string): void {
+export function expectFits(net: Pick<Net, 'name' | 'image'>, { size }: Manifest, dataset: string): void {
   if (size === net.image) return;
   throw new IlsvrcError(
     'E0214',
@@ -212,7 +212,7 @@ class Run {
     const metadata = this.#metadata();
     if (best) await this.#session.saveModel(this.#directory.bestModel, metadata);
     await this.#session.saveModel(this.#directory.model, metadata);
-    await this.#drawFilters();
+    await drawFilters(this.#session, this.#options.net, this.#directory.filters);
     this.#tell(event);
     await this.#save();
   }
@@ -296,18 +296,6 @@ class Run {
     return errorRates({ probabilities, labels, classes });
   }
 
-  /** A picture of the first layer, where it sees colours. */
-  async #drawFilters(): Promise<void> {
-    const first = this.#options.net.layers.find((layer) => layer.type === 'conv' || layer.type === 'dense');
-    if (first?.type !== 'conv') return;
-    const towers = Array.from(
-      { length: this.#options.net.towers },
-      (_, tower) => `tower${tower}.${first.name}.weight`,
-    );
-    const kernels = await Promise.all(towers.map((name) => this.#session.parameter(name)));
-    await writeFilters(kernels, this.#directory.filters);
-  }
-
   /** What a model file says of itself. No times: a run that was killed and resumed ends in the same bytes. */
   #metadata(): Record<string, string> {
     const { net, recipe, seed } = this.#options;
@@ -326,7 +314,7 @@ class Run {
 }
 
 /** Images of a split, of which there must be some. */
-function imagesOf(manifest: Manifest, split: string): number {
+export function imagesOf(manifest: Manifest, split: string): number {
   const images = manifest.splits.find(({ name }) => name === split)?.images ?? 0;
   if (images > 0) return images;
   throw new IlsvrcError('E0502', `data set ${manifest.name} has no images in its split ${split}`, {

@@ -104,8 +104,8 @@ interface Options {
   split: 'val' | 'train';
   views: '10' | '1';
   batch: number;
-  devices: string[];
-  precision: 'bf16' | 'tf32' | 'f32';
+  devices?: string[] | undefined;
+  precision?: 'bf16' | 'tf32' | 'f32' | undefined;
   threads?: number | undefined;
 }
 
@@ -135,7 +135,7 @@ async function ask(
     split: options.split,
     views: options.views === '10' ? 10 : 1,
     batch: options.batch,
-    ...machineOf(options),
+    ...(await machineOf(options)),
     signal,
     onModel: (member) => warnOfDifferences(member, data, 'error rates may move by points', output),
     onOpen: (layout, model) => {

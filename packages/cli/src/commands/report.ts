@@ -64,7 +64,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         from: options.from,
         views: options.views === '10' ? 10 : 1,
         batch: options.batch,
-        ...machineOf(options),
+        ...(await machineOf(options)),
         signal,
         onOpen: (layout) => {
           announce(layout, output);

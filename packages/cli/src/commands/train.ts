@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { type TrainEvent, train } from '@ilsvrc/trainer';
 import { expectHeadFlags, trainHead } from '../box-head.ts';
-import { loadDefaults } from '../defaults.ts';
+import { checkpointSeconds, loadDefaults } from '../defaults.ts';
 import { EpochTable } from '../epoch-table.ts';
 import { examples } from '../examples.ts';
 import { adoptForeignShards } from '../foreign-shards.ts';
@@ -72,7 +72,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       if (options.head === 'boxes') {
         expectHeadFlags(options);
         const defaults = await loadDefaults();
-        await trainHead(dataset, options, { defaults, machine: machineOf(options), output, signal });
+        await trainHead(dataset, options, { defaults, machine: await machineOf(options), output, signal });
         return output.finish();
       }
       const needsHead = options.perClass
@@ -98,9 +98,11 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
           resume,
           force: options.force ?? false,
           cache: options.cache,
-          ...machineOf(options),
+          ...(await machineOf(options)),
           checkpoint:
-            options.checkpointSteps === undefined ? { seconds: 120 } : { steps: options.checkpointSteps },
+            options.checkpointSteps === undefined
+              ? { seconds: checkpointSeconds }
+              : { steps: options.checkpointSteps },
           signal,
           onEvent: (event: TrainEvent) => {
             if (output.isJson) output.line(event);
