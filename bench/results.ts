@@ -111,6 +111,7 @@ export const files: File[] = [
     command: 'ilsvrc prep imagenette -o data/im256 && node bench/epoch.ts data/im256',
     read: contest,
   },
+  { name: 'estimate', command: 'node bench/estimate.ts', read: contest },
   { name: 'prep-cpu', command: 'node bench/prep.ts --photos 1000', detail: true, read: prep },
   {
     name: 'search',

@@ -1,4 +1,4 @@
-// One command from a fresh clone: `node scripts/setup.mjs demo|test|check|build [arguments]`.
+// One command from a fresh clone: `node scripts/setup.mjs demo|test|check|build|docs [arguments]`.
 // Plain JavaScript for Node 20: it runs before anything is installed, and goes on under the repository's own Node 24.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -23,6 +23,7 @@ const targets = {
   demo: ['packages/cli/bin/ilsvrc.mjs', 'demo'],
   test: ['scripts/test.mjs'],
   check: ['scripts/check.mjs'],
+  docs: ['scripts/docs.mjs'],
 };
 
 const say = (text) => console.error(`setup: ${text}`);

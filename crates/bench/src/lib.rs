@@ -5,6 +5,7 @@
 
 mod breakdown;
 mod cost;
+mod disk;
 mod fixtures;
 mod load;
 mod machine;
@@ -27,6 +28,7 @@ use ilsvrc_network::Net;
 use serde::{Deserialize, Serialize};
 
 pub use breakdown::{Breakdown, PartTime};
+pub use disk::{DiskSpeed, disk_speed};
 pub use fixtures::PhotoFacts;
 pub use machine::Machine;
 pub use measure::{Better, Limit, Measurement, Yardstick};

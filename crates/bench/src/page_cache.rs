@@ -4,15 +4,20 @@ use std::fs::File;
 use std::path::Path;
 
 /// Asks the system to forget what it holds of a file. That is advice: [`read_from_disk`] tells whether it was taken.
-#[cfg(target_os = "linux")]
 pub(crate) fn forget(path: &Path) -> std::io::Result<()> {
-    Ok(rustix::fs::fadvise(File::open(path)?, 0, None, rustix::fs::Advice::DontNeed)?)
+    forget_open(&File::open(path)?)
+}
+
+/// The same for a file that is open.
+#[cfg(target_os = "linux")]
+pub(crate) fn forget_open(file: &File) -> std::io::Result<()> {
+    Ok(rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?)
 }
 
 /// Elsewhere a process cannot ask for it.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn forget(path: &Path) -> std::io::Result<()> {
-    File::open(path).map(drop)
+pub(crate) fn forget_open(_: &File) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Bytes that storage has delivered to this process so far, as `/proc/self/io` counts them; nothing where it does not exist.

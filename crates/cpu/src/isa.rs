@@ -75,6 +75,25 @@ pub fn instruction_set() -> &'static str {
     InstructionSet::best().name()
 }
 
+/// What this processor has of the instructions that matter to products of matrices, by their usual names. Not all are used.
+pub fn features() -> Vec<&'static str> {
+    macro_rules! detected {
+        ($detect:ident: $($name:tt)*) => { [$(($name, $detect!($name))),*] };
+    }
+    #[cfg(target_arch = "x86_64")]
+    let all = detected!(
+        is_x86_feature_detected: "avx" "avx2" "fma" "f16c" "avx512f" "avx512bw" "avx512dq" "avx512vl" "avx512vnni" "avx512bf16"
+    );
+    #[cfg(target_arch = "aarch64")]
+    let all = {
+        use std::arch::is_aarch64_feature_detected;
+        detected!(is_aarch64_feature_detected: "neon" "fp16" "dotprod" "bf16" "i8mm" "sve" "sve2")
+    };
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let all: [(&'static str, bool); 0] = [];
+    all.into_iter().filter_map(|(name, has)| has.then_some(name)).collect()
+}
+
 /// Loops that the compiler vectorises for each level. `run` must be `#[inline(always)]` (and what it calls): it is
 /// then compiled inside a function that has the level's target features. Without `mul_add` the results of all levels
 /// are the same bits.

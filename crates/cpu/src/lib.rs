@@ -22,5 +22,5 @@ mod update;
 
 pub use backend::{CpuBackend, CpuTower};
 pub use conv::Convolution;
-pub use isa::{InstructionSet, instruction_set};
+pub use isa::{InstructionSet, features, instruction_set};
 pub use peak::peak_gflops;

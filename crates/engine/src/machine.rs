@@ -14,12 +14,18 @@ pub struct Machine {
     gpus: Vec<Gpu>,
     cubins: Vec<Cubin>,
     nvrtc: Compiler,
+    /// What decodes photos, and how.
+    decoder: &'static str,
 }
 
 #[derive(Clone, Debug, Serialize)]
 struct Cpu {
     instruction_set: &'static str,
+    /// What the processor has, used or not.
+    features: Vec<&'static str>,
     threads: usize,
+    /// What programs could still take, within the limit of a container; unknown outside of Linux.
+    available_bytes: Option<u64>,
 }
 
 /// NVIDIA's driver.
@@ -90,7 +96,9 @@ impl Machine {
         Self {
             cpu: Cpu {
                 instruction_set: ilsvrc_cpu::instruction_set(),
+                features: ilsvrc_cpu::features(),
                 threads: std::thread::available_parallelism().map_or(1, usize::from),
+                available_bytes: ilsvrc_images::available_memory(),
             },
             driver: Driver { version, problem: problem.map(Problem::from) },
             gpus: gpus.into_iter().map(|device| gpu(device, runtime.as_deref())).collect(),
@@ -99,6 +107,7 @@ impl Machine {
                 .map(|info| Cubin { arch: info.arch, bytes: info.bytes })
                 .collect(),
             nvrtc: Compiler { build: cubins::nvrtc_version_at_build(), runtime },
+            decoder: ilsvrc_images::DECODER,
         }
     }
 }

@@ -31,7 +31,7 @@ pub use loader::{
 };
 pub use lookup::{ImageRow, NamedRow, image_rows};
 pub use memory::available_memory;
-pub use photo::{Fit, Mapping, Square, Squarer};
+pub use photo::{DECODER, Fit, Mapping, Square, Squarer};
 pub use prep::{
     About, Changes, Estimate, Item, Part, PrepEvent, PrepPlan, PrepProgress, PrepSummary, Rejected,
     RepairReport, Settings, Source, SourceKind, SplitPlan, adopt, estimate, merge, prep, repair,

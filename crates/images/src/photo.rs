@@ -17,8 +17,8 @@ use crate::resize::{Resize, Resizer, Window};
 use memory::Scratch;
 use other::Other;
 
-/// What decodes photos, for the preprocessing record.
-pub(crate) const DECODER: &str = "libjpeg-turbo 3.1.0, accurate integer DCT, smooth upsampling, inverse DCT of 1/2, 1/4 or \
+/// What decodes photos, and how: part of the preprocessing record.
+pub const DECODER: &str = "libjpeg-turbo 3.1.0, accurate integer DCT, smooth upsampling, inverse DCT of 1/2, 1/4 or \
     1/8 where that leaves at least twice the size; PNG, GIF, BMP and WebP by image 0.25, over white; no colour profiles";
 
 /// How photos become squares.

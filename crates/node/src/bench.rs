@@ -1,4 +1,4 @@
-//! Benchmarks, and the photos that they and their peers work on.
+//! Benchmarks, a look at a disk, and the photos that benchmarks and their peers work on.
 
 use crate::job::{Emit, Job, Outcome, parse, start};
 use napi_derive::napi;
@@ -12,6 +12,14 @@ pub fn bench(request: String, emit: Emit) -> napi::Result<Job> {
         let report =
             ilsvrc_bench::run(&parse(&request)?, &context.cancel, &|progress| context.progress(&progress))?;
         Outcome::json(&report)
+    })
+}
+
+/// How fast the disk below a folder is: the bench crate's `DiskSpeed`.
+#[napi(ts_args_type = "folder: string, emit: (event: Event) => void")]
+pub fn disk_speed(folder: String, emit: Emit) -> napi::Result<Job> {
+    start(emit, move |context| {
+        Outcome::json(&ilsvrc_bench::disk_speed(&PathBuf::from(folder), &context.cancel)?)
     })
 }
 

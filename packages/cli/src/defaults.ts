@@ -9,6 +9,9 @@ import { nearest } from './suggest.ts';
 /** The preset that is trained and summarised where none is named. */
 export const defaultNet = 'alexnet';
 
+/** A run saves a checkpoint after so many seconds where nothing else is said. */
+export const checkpointSeconds = 120;
+
 /** What is there to fall back on. */
 export interface Defaults {
   config: CheckedConfig;

@@ -15,7 +15,7 @@ const h100: Gpu = {
 };
 
 const devices: Devices = {
-  cpu: { instruction_set: 'AVX-512', threads: 2 },
+  cpu: { instruction_set: 'AVX-512', features: ['avx2', 'fma'], threads: 2, available_bytes: 8e9 },
   driver: { version: '13.0', problem: null },
   gpus: [h100, { ...h100, ordinal: 1, peers: [0] }],
   cubins: [
@@ -23,6 +23,7 @@ const devices: Devices = {
     { arch: 'sm_90a', bytes: 1_300_000 },
   ],
   nvrtc: { build: '12.9', runtime: null },
+  decoder: 'libjpeg-turbo 3.1.0, accurate; PNG by image 0.25',
 };
 
 test('two GPUs that reach each other', () => {

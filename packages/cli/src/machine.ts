@@ -1,21 +1,23 @@
 /** The options that say what computes, shared by the verbs that run a net. */
 import type { Command, OptionValues } from '@commander-js/extra-typings';
+import { loadConfig } from '@ilsvrc/config';
 import type { Machine } from '@ilsvrc/engine';
 import { devices } from './devices.ts';
 import { oneOf, whole } from './parse.ts';
 import { shareOfThreads } from './ranks.ts';
 
 /** Adds `--devices` and `--precision`. */
-export function withDevices<Args extends unknown[], Options extends OptionValues>(
-  command: Command<Args, Options>,
-) {
+function withDevices<Args extends unknown[], Options extends OptionValues>(command: Command<Args, Options>) {
   return command
-    .option('--devices <list>', 'auto, cpu, a GPU as 0, or one a tower as 0,1 or cpu,cpu', devices, ['auto'])
+    .option(
+      '--devices <list>',
+      'auto, cpu, a GPU as 0, or one a tower as 0,1 or cpu,cpu (default: auto)',
+      devices,
+    )
     .option(
       '--precision <kind>',
-      'bf16, tf32 or f32, on GPUs; a CPU computes in f32',
+      'bf16, tf32 or f32, on GPUs; a CPU computes in f32 (default: bf16)',
       oneOf('--precision', ['bf16', 'tf32', 'f32']),
-      'bf16',
     );
 }
 
@@ -30,15 +32,16 @@ export function withMachine<Args extends unknown[], Options extends OptionValues
   );
 }
 
-/** What those options say, as the engine takes it. */
-export function machineOf(options: {
-  devices: string[];
-  precision: Machine['precision'];
+/** What those options say, where they say nothing the config file, as the engine takes it. */
+export async function machineOf(options: {
+  devices?: string[] | undefined;
+  precision?: Machine['precision'] | undefined;
   threads?: number | undefined;
-}): Machine {
+}): Promise<Required<Machine>> {
+  const config = (await loadConfig('.')) ?? {};
   return {
-    places: options.devices,
-    precision: options.precision,
-    threads: options.threads ?? shareOfThreads(),
+    places: options.devices ?? devices(config.devices ?? 'auto'),
+    precision: options.precision ?? config.precision ?? 'bf16',
+    threads: options.threads ?? config.threads ?? shareOfThreads(),
   };
 }

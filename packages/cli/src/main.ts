@@ -1,10 +1,11 @@
 /** The program: finds the verb, runs it, and turns whatever happens into an exit status. The only place that does. */
-import { readFileSync } from 'node:fs';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { Interrupts } from './interrupts.ts';
 import { nearest } from './suggest.ts';
 import { ToldByRank0 } from './told.ts';
-import { type VerbEntry, verbs } from './verbs.ts';
+import type { Context } from './verb.ts';
+import { findVerb, type VerbEntry, verbs } from './verbs.ts';
+import { version } from './version.ts';
 
 /** Runs the program with arguments and returns its exit status. */
 export async function main(argv: string[]): Promise<number> {
@@ -27,14 +28,25 @@ async function run(argv: string[], interrupts: Interrupts): Promise<void> {
   const [first, ...rest] = argv;
   if (first === undefined || first === '-h' || first === '--help') return help();
   if (first === '-V' || first === '--version') return print(`ilsvrc ${version()}\n`);
-  if (first === 'help') return rest[0] === undefined ? help() : run([rest[0], '--help'], interrupts);
-  const entry = verbs.find(({ name }) => name === first);
-  if (entry === undefined) throw unknown(first);
+  const context: Context = { interrupts, run: (more) => run(more, interrupts) };
+  // What the scripts of `ilsvrc completions` ask.
+  if (first === 'complete' && rest[0] === '--') {
+    const { answer } = await import('./completions/answer.ts');
+    return print(await answer(rest.slice(1), context));
+  }
+  if (first === 'help') return rest[0] === undefined ? help() : run([...rest, '--help'], interrupts);
+  const found = findVerb(argv);
+  if (found === undefined) throw unknown(first);
+  const { entry, rest: words } = found;
+  const [inner] = words;
+  if (entry.verbs !== undefined && inner !== undefined && !inner.startsWith('-')) {
+    throw unknown(`${entry.name} ${inner}`, entry.verbs);
+  }
   const [{ default: verb }, { baseCommand }] = await Promise.all([entry.load(), import('./verb.ts')]);
-  const base = baseCommand(entry.name, entry.summary);
-  const command = verb(base, { interrupts, run: (more) => run(more, interrupts) });
+  const base = baseCommand(entry);
+  const command = verb(base, context);
   try {
-    await command.parseAsync(rest, { from: 'user' });
+    await command.parseAsync(words, { from: 'user' });
   } catch (error) {
     throw await translate(
       error,
@@ -55,9 +67,9 @@ async function translate(error: unknown, { name }: VerbEntry, options: string[])
 /** Not an error: the help was asked for and has been printed. */
 class HelpShown extends Error {}
 
-function unknown(verb: string): IlsvrcError {
+function unknown(verb: string, known: readonly VerbEntry[] = verbs): IlsvrcError {
   const isFlag = verb.startsWith('-');
-  const suggestion = nearest(verb, isFlag ? ['--help', '--version'] : verbs.map(({ name }) => name));
+  const suggestion = nearest(verb, isFlag ? ['--help', '--version'] : known.map(({ name }) => name));
   return new IlsvrcError(isFlag ? 'E0101' : 'E0102', `unknown ${isFlag ? 'flag' : 'verb'} \`${verb}\``, {
     hint:
       suggestion === undefined
@@ -109,11 +121,4 @@ ${bold('Examples:')}
 
 function print(text: string): void {
   process.stdout.write(text);
-}
-
-function version(): string {
-  const manifest: { version: string } = JSON.parse(
-    readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
-  );
-  return manifest.version;
 }

@@ -40,15 +40,21 @@ export function numbers(option: string): (text: string) => number[] {
 }
 
 /** One of some words. */
-export function oneOf<const Word extends string>(
-  option: string,
-  words: readonly Word[],
-): (text: string) => Word {
-  return (text) => {
+export function oneOf<const Word extends string>(option: string, words: readonly Word[]) {
+  const parse = (text: string): Word => {
     const found = words.find((word) => word === text);
     if (found !== undefined) return found;
     throw badValue(option, text, words.join(', '), nearest(text, words));
   };
+  return suggesting(parse, words);
+}
+
+/** A parser that says which words it takes, or what some of them are, for those who complete a command line. */
+export function suggesting<Parser extends (text: string, before: never) => unknown>(
+  parse: Parser,
+  words: readonly string[],
+): Parser & { words: readonly string[] } {
+  return Object.assign(parse, { words });
 }
 
 function badValue(option: string, text: string, allowed: string, suggestion?: string): IlsvrcError {

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { availableParallelism, cpus } from 'node:os';
 import { type Launch, launched } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { joinRanks, leaveRanks, type World } from '@ilsvrc/engine';
+import type { World } from '@ilsvrc/engine';
 import { ToldByRank0 } from './told.ts';
 
 /** Errors that all ranks meet at the same place. */
@@ -15,6 +15,8 @@ export async function together<T>(work: (world: World | undefined) => Promise<T>
   if (launch === undefined) return work(undefined);
   try {
     if (launch.launcher === 'torchrun') throw cannotMeet(launch);
+    // Loaded when it is needed: helps and completions are to be quick.
+    const { joinRanks, leaveRanks } = await import('@ilsvrc/engine');
     const world = await joinRanks();
     if (world.hosts.length !== launch.size) throw cannotMeet(launch);
     const result = await settle(world, work);
@@ -30,7 +32,9 @@ async function settle<T>(world: World, work: (world: World) => Promise<T>): Prom
   try {
     return await work(world);
   } catch (error) {
-    if (error instanceof IlsvrcError && common.has(error.code)) await leaveRanks();
+    if (error instanceof IlsvrcError && common.has(error.code)) {
+      await (await import('@ilsvrc/engine')).leaveRanks();
+    }
     throw error;
   }
 }

@@ -44,16 +44,28 @@ async function begun(given: string | undefined, flags: TrainFlags, defaults: Def
   const { config } = defaults;
   const dataset = await requireDataset(given, defaults);
   const { classes } = await readManifest(dataset);
-  const named = flags.net ?? config.net ?? defaultNet;
-  const preset = choosePreset(typeof named === 'string' ? named : defaultNet);
-  const net = typeof named === 'string' ? preset.net(classes.length) : named;
+  const { net, recipe } = chooseNet(flags, config, classes.length);
   return {
     dataset: resolve(dataset),
     net,
-    recipe: withFlags({ ...preset.recipe, ...defined(config.recipe ?? {}) }, flags),
+    recipe,
     seed: flags.seed ?? config.seed ?? 0,
     shuffle: flags.shuffle ?? 'full',
     run: flags.run ?? `${net.name}-${basename(resolve(dataset))}`,
+  };
+}
+
+/** The net for so many classes, and how it is trained. */
+export function chooseNet(
+  flags: TrainFlags,
+  config: Defaults['config'],
+  classes: number,
+): Pick<RunChoice, 'net' | 'recipe'> {
+  const named = flags.net ?? config.net ?? defaultNet;
+  const preset = choosePreset(typeof named === 'string' ? named : defaultNet);
+  return {
+    net: typeof named === 'string' ? preset.net(classes) : named,
+    recipe: withFlags({ ...preset.recipe, ...defined(config.recipe ?? {}) }, flags),
   };
 }
 

@@ -1,10 +1,11 @@
 /** What every verb has in common: the options that shape its output, its help, and how it is started. */
-import { Command, Option } from '@commander-js/extra-typings';
+import { type Argument, Command, Option } from '@commander-js/extra-typings';
 import type { Interrupts } from './interrupts.ts';
 import { oneOf } from './parse.ts';
+import type { VerbEntry } from './verbs.ts';
 
 /** What a verb is given besides its arguments. */
-interface Context {
+export interface Context {
   interrupts: Interrupts;
   /** Runs another verb in the same process, as the demo does. */
   run(argv: string[]): Promise<void>;
@@ -13,14 +14,25 @@ interface Context {
 /** A command with the options that all verbs share. */
 type BaseCommand = ReturnType<typeof baseCommand>;
 
+/** A verb's command: what runs it, and what it says of itself to its help, its page and completions. */
+export interface VerbCommand {
+  parseAsync(argv: string[], from: { from: 'user' }): Promise<unknown>;
+  readonly options: readonly Option[];
+  readonly registeredArguments: readonly Argument[];
+}
+
 /** Adds a verb's own arguments, options and action to the base. */
-export type Verb = (
-  base: BaseCommand,
-  context: Context,
-) => { parseAsync(argv: string[], from: { from: 'user' }): Promise<unknown> };
+export type Verb = (base: BaseCommand, context: Context) => VerbCommand;
+
+/** What an option does, and what holds without it. Its environment variable follows from its name: to tell it would double the text. */
+export function describeOption({ description, defaultValue, defaultValueDescription }: Option): string {
+  return defaultValue === undefined || typeof defaultValue === 'boolean'
+    ? description
+    : `${description} (default: ${defaultValueDescription ?? defaultValue})`;
+}
 
 /** The command of a verb before it has anything of its own. */
-export function baseCommand(name: string, summary: string) {
+export function baseCommand({ name, summary, verbs = [] }: Pick<VerbEntry, 'name' | 'summary' | 'verbs'>) {
   const command = new Command(`ilsvrc ${name}`);
   // An option with a value may also come from the environment: --batch from ILSVRC_BATCH.
   command.createOption = (flags, text) => {
@@ -40,12 +52,12 @@ export function baseCommand(name: string, summary: string) {
     .configureHelp({
       helpWidth: 100,
       styleTitle: (text) => `\u001b[1m${text}\u001b[22m`,
-      // The environment variable follows from the name of the option: naming each would double the text.
-      optionDescription: (option) =>
-        option.defaultValue === undefined || typeof option.defaultValue === 'boolean'
-          ? option.description
-          : `${option.description} (default: ${option.defaultValueDescription ?? option.defaultValue})`,
+      optionDescription: describeOption,
     });
+  if (verbs.length > 0) {
+    const lines = verbs.map((verb) => `  ${`${verb.name} ${verb.operands}`.padEnd(28)}${verb.summary}`);
+    command.addHelpText('after', `\nVerbs:\n${lines.join('\n')}`);
+  }
   return command
     .optionsGroup('Output:')
     .option('--json', 'one JSON document on stdout')

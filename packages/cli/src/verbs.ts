@@ -8,6 +8,8 @@ export interface VerbEntry {
   operands: string;
   summary: string;
   load(): Promise<{ default: Verb }>;
+  /** Verbs below this one, with its name before theirs. */
+  verbs?: readonly VerbEntry[];
 }
 
 /** In the order of a first day's work. */
@@ -61,6 +63,38 @@ export const verbs: readonly VerbEntry[] = [
     load: () => import('./commands/report.ts'),
   },
   {
+    name: 'runs',
+    operands: '[compare|best|clean]',
+    summary: 'the runs here: how far, how good, how large',
+    load: () => import('./commands/runs/list.ts'),
+    verbs: [
+      {
+        name: 'runs list',
+        operands: '',
+        summary: 'the same as `ilsvrc runs`',
+        load: () => import('./commands/runs/list.ts'),
+      },
+      {
+        name: 'runs compare',
+        operands: 'RUN RUN…',
+        summary: 'settings that differ, and what came of them',
+        load: () => import('./commands/runs/compare.ts'),
+      },
+      {
+        name: 'runs best',
+        operands: '',
+        summary: 'the run with the lowest error, and its model file',
+        load: () => import('./commands/runs/best.ts'),
+      },
+      {
+        name: 'runs clean',
+        operands: '[RUN…]',
+        summary: 'delete runs, after saying which and asking',
+        load: () => import('./commands/runs/clean.ts'),
+      },
+    ],
+  },
+  {
     name: 'summary',
     operands: '[NET|MODEL]',
     summary: 'layers, neurons, parameters, connections, memory',
@@ -81,7 +115,7 @@ export const verbs: readonly VerbEntry[] = [
   {
     name: 'estimate',
     operands: '[NET|MODEL]',
-    summary: 'memory on each device, and the largest batch that fits',
+    summary: 'memory, and time and disk of a run, before they are needed',
     load: () => import('./commands/estimate.ts'),
   },
   {
@@ -97,9 +131,29 @@ export const verbs: readonly VerbEntry[] = [
     load: () => import('./commands/demo.ts'),
   },
   {
+    name: 'init',
+    operands: '',
+    summary: 'a config file for this folder, by three questions',
+    load: () => import('./commands/init.ts'),
+  },
+  {
     name: 'doctor',
     operands: '',
     summary: 'what works on this machine, and why not',
     load: () => import('./commands/doctor.ts'),
   },
+  {
+    name: 'completions',
+    operands: 'SHELL',
+    summary: 'what a shell needs to complete verbs, flags and values',
+    load: () => import('./commands/completions.ts'),
+  },
 ];
+
+/** The verb that words begin with, and the words after it; `undefined` where there is none of that name. */
+export function findVerb(words: readonly string[]): { entry: VerbEntry; rest: string[] } | undefined {
+  const entry = verbs.find(({ name }) => name === words[0]);
+  if (entry === undefined) return undefined;
+  const inner = entry.verbs?.find(({ name }) => name === words.slice(0, 2).join(' '));
+  return { entry: inner ?? entry, rest: words.slice(inner === undefined ? 1 : 2) };
+}

@@ -1,5 +1,6 @@
 /** `ilsvrc.config.ts`: a project's defaults, typed. Flags and environment variables win over it, it wins over presets. */
 import { access } from 'node:fs/promises';
+import { type RegisterHooksOptions, registerHooks } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
@@ -16,6 +17,17 @@ const configSchema = v.strictObject({
   /** What differs from the preset's recipe. */
   recipe: v.optional(v.partial(recipeSchema)),
   seed: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
+  /** Where the towers live, as `--devices` says it. */
+  devices: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^(auto|cpu|cpu,cpu|\d+|\d+,\d+)$/, "auto, cpu, 'cpu,cpu', a GPU as '0', or two as '0,1'"),
+    ),
+  ),
+  /** How GPUs multiply. */
+  precision: v.optional(v.picklist(['bf16', 'tf32', 'f32'])),
+  /** Threads that decode and, on a CPU, compute. */
+  threads: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1024))),
 });
 
 /** What `ilsvrc.config.ts` may say. */
@@ -38,10 +50,13 @@ export async function loadConfig(folder: string): Promise<CheckedConfig | undefi
     return undefined;
   }
   let exported: unknown;
+  const hooks = registerHooks({ resolve: findOurselves });
   try {
     ({ default: exported } = await import(pathToFileURL(path).href));
   } catch (cause) {
     throw new IlsvrcError('E0105', `${path} cannot be loaded`, { info: String(cause), cause });
+  } finally {
+    hooks.deregister();
   }
   const checked = v.safeParse(configSchema, exported);
   if (checked.success) return checked.output;
@@ -52,3 +67,13 @@ export async function loadConfig(folder: string): Promise<CheckedConfig | undefi
     hint: 'export default defineConfig({ … }) from it; its type shows what is allowed',
   });
 }
+
+/** `import … from 'ilsvrc'` in a config file finds the program that reads it where the package is not installed beside the file. */
+const findOurselves: RegisterHooksOptions['resolve'] = (specifier, context, next) => {
+  try {
+    return next(specifier, context);
+  } catch (error) {
+    if (specifier !== 'ilsvrc') throw error;
+    return { url: import.meta.resolve('@ilsvrc/config'), shortCircuit: true };
+  }
+};

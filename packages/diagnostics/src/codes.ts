@@ -14,6 +14,9 @@ export const codes = {
   E0105: { exit: 2, title: 'Invalid config file' },
   E0106: { exit: 2, title: 'Unknown preset' },
   E0107: { exit: 2, title: 'Unknown device' },
+  E0108: { exit: 2, title: 'No such run' },
+  E0109: { exit: 2, title: 'Confirmation needed' },
+  E0110: { exit: 3, title: 'No run to choose from' },
 
   E0201: { exit: 3, title: 'Source missing or unreadable' },
   E0202: { exit: 3, title: 'Source without images' },

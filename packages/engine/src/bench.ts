@@ -139,6 +139,22 @@ export async function bench(
   return { ...payload, machine: { ...payload.machine, others: others() } };
 }
 
+/** How a disk took a file and gave it back. */
+export interface DiskSpeed {
+  /** Length of the file. */
+  bytes: number;
+  /** With flushing it to the disk. */
+  write_bytes_per_second: number;
+  read_bytes_per_second: number;
+  /** It was read from the disk and not from memory. */
+  cold: boolean;
+}
+
+/** Writes a file without a name into a folder, of at most 128 MB and for at most two seconds, and reads it back. E0211 where it cannot. */
+export async function diskSpeed(folder: string, options?: JobOptions): Promise<DiskSpeed> {
+  return (await run<DiskSpeed>((emit) => native.diskSpeed(folder, emit), options)).payload;
+}
+
 /** Draws photos with natural statistics, 500 x 375 pixels and 110 kB each in the mean; progress is in photos. */
 export async function generatePhotos(
   photos: BuiltinOptions,

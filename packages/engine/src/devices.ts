@@ -16,7 +16,11 @@ export interface Problem {
 export interface Devices {
   cpu: {
     instruction_set: string;
+    /** What the processor has, as `avx2`; not all of it is used. */
+    features: string[];
     threads: number;
+    /** What programs could still take, within the limit of a container; `null` outside of Linux. */
+    available_bytes: number | null;
   };
   driver: {
     /** The newest CUDA that the driver supports, as `13.0`; `null` where none could be loaded. */
@@ -35,6 +39,8 @@ export interface Devices {
     build: string | null;
     runtime: string | null;
   };
+  /** What decodes photos, and how: parts with semicolons between them, JPEG first. */
+  decoder: string;
 }
 
 /** A GPU. */

@@ -1,4 +1,5 @@
 /** Everything that a person sees in a terminal. */
+export { type Choice, canAsk, confirm, enter, select } from './ask.ts';
 export { copy } from './clipboard.ts';
 export { formatError } from './error.ts';
 export {

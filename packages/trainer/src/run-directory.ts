@@ -1,9 +1,20 @@
 /** The folder of a run: its settings, metrics, checkpoint, models and pictures. It is never mixed with another run's. */
-import { appendFile, mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { Net, Recipe } from '@ilsvrc/config';
+import {
+  appendFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { type Net, netSchema, type Recipe, recipeSchema } from '@ilsvrc/config';
 import { type Code, IlsvrcError, writeFailed } from '@ilsvrc/diagnostics';
 import type { Shuffle } from '@ilsvrc/engine';
+import * as v from 'valibot';
 
 /** What decides a run's numbers. */
 export interface Settings {
@@ -23,6 +34,17 @@ interface StoredSettings extends Omit<Settings, 'shuffle'> {
   version: 1;
   shuffle?: Shuffle;
 }
+
+/** Only to check: what it would fill in was not part of the settings that a run began with. */
+const storedSchema = v.object({
+  version: v.literal(1, 'this program reads version 1'),
+  dataset: v.string(),
+  dataset_hash: v.string(),
+  net: netSchema,
+  recipe: recipeSchema,
+  seed: v.number(),
+  shuffle: v.optional(v.union([v.literal('full'), v.object({ window: v.number() })])),
+});
 
 /** Paths of a run. */
 export class RunDirectory {
@@ -50,12 +72,45 @@ export class RunDirectory {
   get bestModel(): string {
     return join(this.path, 'best.safetensors');
   }
+  /** The box head that `ilsvrc train --head boxes` adds. */
+  get head(): string {
+    return join(this.path, 'head.safetensors');
+  }
   get filters(): string {
     return join(this.path, 'filters.png');
   }
   /** The page that `ilsvrc report` makes. */
   get report(): string {
     return join(this.path, 'report.html');
+  }
+
+  /** All that a run writes, what says that it is one last. */
+  get #own(): string[] {
+    const models = [this.checkpoint, this.model, this.bestModel, this.head];
+    return [this.metrics, ...models, this.filters, this.report, this.config];
+  }
+
+  /** Files of the run that are there, unfinished ones too. What else lies in the folder is somebody's. */
+  async files(): Promise<string[]> {
+    const content = await readdir(this.path);
+    return this.#own.flatMap((path) => {
+      const name = basename(path);
+      return content
+        .filter((found) => found === name || isUnfinished(found, name))
+        .map((found) => join(this.path, found));
+    });
+  }
+
+  /** Deletes the run's files, and its folder where nothing else is in it; returns what stays there. */
+  async remove(): Promise<string[]> {
+    const files = await this.files();
+    await this.#writing(async () => {
+      // One by one: a run of which a part was deleted still says what it is.
+      for (const path of files) await rm(path, { force: true });
+    });
+    const others = await readdir(this.path);
+    if (others.length === 0) await this.#writing(() => rmdir(this.path));
+    return others;
   }
 
   /** Makes the folder of a new run. An existing one is refused, or emptied where `force` says so. */
@@ -74,9 +129,7 @@ export class RunDirectory {
       });
     }
     await this.#writing(async () => {
-      const models = [this.checkpoint, this.model, this.bestModel];
-      const ours = [this.config, this.metrics, ...models, this.filters, this.report];
-      await Promise.all(ours.map((path) => rm(path, { force: true })));
+      await Promise.all(this.#own.map((path) => rm(path, { force: true })));
       await mkdir(this.path, { recursive: true });
       const stored: StoredSettings = { version: 1, ...settings };
       await writeFile(`${this.config}.tmp`, `${JSON.stringify(stored, null, 2)}\n`, { flush: true });
@@ -96,8 +149,9 @@ export class RunDirectory {
       throw failed('E0305', `there is no run: ${cause.message}`, cause);
     });
     try {
-      const { version, ...settings } = JSON.parse(text) as StoredSettings;
-      if (version !== 1) throw new Error(`version ${version} of config.json; this program reads 1`);
+      const stored: StoredSettings = JSON.parse(text);
+      v.parse(storedSchema, stored);
+      const { version: _, ...settings } = stored;
       return { shuffle: 'full', ...settings };
     } catch (cause) {
       throw failed('E0304', `config.json is not valid: ${String(cause)}`, cause);
@@ -126,6 +180,12 @@ export class RunDirectory {
       throw writeFailed(this.path, cause);
     }
   }
+}
+
+/** Whether a name is that of a file that was to become `name` and was cut off. */
+function isUnfinished(found: string, name: string): boolean {
+  const isOfIt = found.startsWith(`${name}.`) || found.startsWith(`.${name}.`);
+  return isOfIt && (found.endsWith(`${name}.tmp`) || found.endsWith('.ilsvrc-tmp'));
 }
 
 /** Fails where a run would go on with other settings than it began with. More epochs are welcome: they change nothing before. */

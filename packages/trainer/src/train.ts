@@ -18,9 +18,9 @@ import {
   type World,
 } from '@ilsvrc/engine';
 import { rate as errorRates } from '@ilsvrc/evaluator';
-import { writeFilters } from '@ilsvrc/report';
 import { type EpochLengths, imagesIn, stepsBefore, stepsIn } from './epochs.ts';
 import type { EndEvent, TrainEvent } from './events.ts';
+import { drawFilters } from './filters.ts';
 import { advance, finishEpoch, freshState, parseState, type State } from './progress-state.ts';
 import { expectSameSettings, RunDirectory, type Settings } from './run-directory.ts';
 import { rateOf } from './schedule.ts';
@@ -69,7 +69,7 @@ export interface TrainOptions extends Machine {
 }
 
 /** Steps of one call of the engine where checkpoints go by the clock. */
-const stepsPerCall = 8;
+export const stepsPerCall = 8;
 
 /** Trains until all epochs are done. Rejects with E0902 after saving when the signal says stop. */
 export async function train(options: TrainOptions): Promise<EndEvent> {
@@ -109,7 +109,7 @@ function isFirst({ world }: TrainOptions): boolean {
 }
 
 /** Fails where the images do not have the side that the net takes its crops from. */
-function expectFits(net: Net, { size }: Manifest, dataset: string): void {
+export function expectFits(net: Pick<Net, 'name' | 'image'>, { size }: Manifest, dataset: string): void {
   if (size === net.image) return;
   throw new IlsvrcError(
     'E0214',
@@ -257,7 +257,7 @@ class Run {
       const metadata = this.#metadata();
       if (best) await this.#session.saveModel(this.#directory.bestModel, metadata);
       await this.#session.saveModel(this.#directory.model, metadata);
-      await this.#drawFilters();
+      await drawFilters(this.#session, this.#options.net, this.#directory.filters);
     }
     await this.#tell(event);
     await this.#save();
@@ -357,18 +357,6 @@ class Run {
     return errorRates({ probabilities, labels, classes });
   }
 
-  /** A picture of the first layer, where it sees colours. */
-  async #drawFilters(): Promise<void> {
-    const first = this.#options.net.layers.find((layer) => layer.type === 'conv' || layer.type === 'dense');
-    if (first?.type !== 'conv') return;
-    const towers = Array.from(
-      { length: this.#options.net.towers },
-      (_, tower) => `tower${tower}.${first.name}.weight`,
-    );
-    const kernels = await Promise.all(towers.map((name) => this.#session.parameter(name)));
-    await writeFilters(kernels, this.#directory.filters);
-  }
-
   /** What a model file says of itself. No times: a run that was killed and resumed ends in the same bytes. */
   #metadata(): Record<string, string> {
     const { net, recipe, seed } = this.#settings;
@@ -397,7 +385,7 @@ function isStop(error: unknown): boolean {
 }
 
 /** Images of a split, of which there must be some. */
-function imagesOf(manifest: Manifest, split: string): number {
+export function imagesOf(manifest: Manifest, split: string): number {
   const images = manifest.splits.find(({ name }) => name === split)?.images ?? 0;
   if (images > 0) return images;
   throw new IlsvrcError('E0502', `data set ${manifest.name} has no images in its split ${split}`, {

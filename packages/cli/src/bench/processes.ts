@@ -13,7 +13,7 @@ import { median } from './entry.ts';
 
 /** What these benchmarks are about. */
 export const processBenches = {
-  startup: '`ilsvrc --help` as a process of its own',
+  startup: '`ilsvrc --help`, and completing a verb, as processes of their own',
   memory: 'the peak memory of training',
 } as const;
 
@@ -28,41 +28,45 @@ export interface ProcessRun {
 
 const program = fileURLToPath(new URL('../../bin/ilsvrc.mjs', import.meta.url));
 
-/** Milliseconds from the start to the end of `ilsvrc --help`, in turns with a Node that does nothing. */
+/** What is started, by the last part of its case's name. */
+const starts = { help: ['--help'], completions: ['complete', '--', 'tr'] } as const;
+
+/** Milliseconds from the start to the end of `ilsvrc --help`, and of completing a verb, in turns with a Node that does nothing. */
 export async function startup({ quick, wants, signal, onProgress }: ProcessRun): Promise<Measurement[]> {
-  const name = 'startup/ilsvrc/help';
-  if (!wants(name)) return [];
+  const cases = Object.entries(starts)
+    .map(([what, args]) => ({
+      name: `startup/ilsvrc/${what}`,
+      args: [program, ...args],
+      samples: [] as number[],
+    }))
+    .filter(({ name }) => wants(name));
+  if (cases.length === 0) return [];
   const rounds = quick ? 9 : 25;
-  const [bare, help]: [number[], number[]] = [[], []];
+  const bare = { args: ['-e', '0'], samples: [] as number[] };
   // One more, which is not counted: it brings the files into memory.
   for (let round = 0; round <= rounds; round += 1) {
-    onProgress({ step: `startup: ${name}`, done: round, total: rounds + 1 });
-    for (const [samples, args] of [
-      [bare, ['-e', '0']],
-      [help, [program, '--help']],
-    ] as const) {
+    onProgress({ step: 'startup', done: round, total: rounds + 1 });
+    for (const { args, samples } of [bare, ...cases]) {
       const begin = performance.now();
       await ended(spawn(process.execPath, args, { stdio: 'ignore', signal }), signal);
       if (round > 0) samples.push(performance.now() - begin);
     }
   }
   const half = Math.ceil(rounds / 2);
-  const starts = (samples: number[]) => 1000 / median(samples);
-  return [
-    {
-      name,
-      unit: 'ms',
-      better: 'less',
-      samples: help,
-      limit: { name: 'node -e 0', value: median(bare) },
-      yardstick: {
-        name: 'node -e 0',
-        unit: 'starts/s',
-        before: starts(bare.slice(0, half)),
-        after: starts(bare.slice(half)),
-      },
+  const perSecond = (samples: number[]) => 1000 / median(samples);
+  return cases.map(({ name, samples }) => ({
+    name,
+    unit: 'ms',
+    better: 'less',
+    samples,
+    limit: { name: 'node -e 0', value: median(bare.samples) },
+    yardstick: {
+      name: 'node -e 0',
+      unit: 'starts/s',
+      before: perSecond(bare.samples.slice(0, half)),
+      after: perSecond(bare.samples.slice(half)),
     },
-  ];
+  }));
 }
 
 /** Photos that the memory is measured with: two batches and a part of one, and a tenth for validation. */

@@ -10,21 +10,22 @@ import { documentVersion, readSaved, type Saved } from '../bench/saved.ts';
 import { feedLine, machineLine, photosLine, showEntries } from '../bench/table.ts';
 import { examples } from '../examples.ts';
 import { Output } from '../output.ts';
-import { oneOf } from '../parse.ts';
+import { oneOf, suggesting } from '../parse.ts';
 import type { Verb } from '../verb.ts';
 
 const about = { ...benches, ...processBenches };
 type Name = keyof typeof about;
 const names = Object.keys(about) as Name[];
 const benchName = oneOf('ilsvrc bench', names);
+const benchNames = suggesting(
+  (text: string, before: Name[] | undefined) => [...(before ?? []), benchName(text)],
+  names,
+);
 const list = names.map((name) => `${name}: ${about[name]}`).join('; ');
 
 const verb: Verb = (base, { interrupts: { signal } }) =>
   base
-    .argument('[name...]', `${list} (default: all)`, (text: string, before: Name[] | undefined) => [
-      ...(before ?? []),
-      benchName(text),
-    ])
+    .argument('[name...]', `${list} (default: all)`, benchNames)
     .option('--quick', 'a fraction of the work, for a first look')
     .option('--filter <text>', 'only cases whose name contains it, as conv3 or step/alexnet')
     .option('--list', 'name the cases and measure nothing')

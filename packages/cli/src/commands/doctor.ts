@@ -1,46 +1,48 @@
 /** `ilsvrc doctor`: what works on this machine, and why not. */
-import { availableParallelism, release, totalmem, type } from 'node:os';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import type { Devices } from '@ilsvrc/engine';
-import { formatBytes } from '@ilsvrc/terminal';
+import type { Devices, DiskSpeed } from '@ilsvrc/engine';
+import { examples } from '../examples.ts';
 import { broken, deviceFindings, type Finding, fine } from '../findings.ts';
+import { decoder, disk, machine, memory, node, processor, program } from '../machine-findings.ts';
 import { Output } from '../output.ts';
 import type { Verb } from '../verb.ts';
 
-const verb: Verb = (base) =>
-  base.action(async (options) => {
-    const output = new Output(options);
-    const { engine, devices } = await look();
-    const findings = [machine(), node(), engine, await pictures()];
-    if (devices !== null) findings.push(...deviceFindings(devices));
-    if (output.isJson) output.document({ version: 1, findings, devices });
-    else for (const finding of findings) show(finding, output);
-    await output.finish();
-    const failed = findings.find(({ state }) => state === 'FAIL');
-    if (failed)
-      throw new IlsvrcError('E0401', `${failed.name} does not work here`, {
-        info: failed.value,
-        hint: 'npm ci && npm run build',
-      });
-  });
+const verb: Verb = (base, { interrupts: { signal } }) =>
+  base
+    .addHelpText(
+      'after',
+      examples([
+        ['ilsvrc doctor', 'seconds: it writes a file here, reads it back and removes it'],
+        ['ilsvrc doctor --copy', 'for an issue report'],
+      ]),
+    )
+    .action(async (options) => {
+      const output = new Output(options);
+      const { engine, devices } = await look();
+      const findings = [program(), machine(), node(), engine, await pictures()];
+      let speed: DiskSpeed | null = null;
+      if (devices !== null) {
+        const measured = await disk(signal);
+        speed = measured.speed;
+        findings.push(processor(devices), memory(devices), decoder(devices), measured.finding);
+        findings.push(...deviceFindings(devices));
+      }
+      if (output.isJson) output.document({ version: 1, findings, devices, disk: speed });
+      else for (const finding of findings) show(finding, output);
+      await output.finish();
+      const failed = findings.find(({ state }) => state === 'FAIL');
+      if (failed)
+        throw new IlsvrcError('E0401', `${failed.name} does not work here`, {
+          info: failed.value,
+          hint: 'npm ci && npm run build',
+        });
+    });
 
 export default verb;
 
 function show({ state, name, value, notes }: Finding, output: Output): void {
-  output.data(`${state.padEnd(6)}${name.padEnd(9)}${value}`);
-  for (const note of notes) output.data(`${' '.repeat(15)}${note}`);
-}
-
-function machine(): Finding {
-  return fine(
-    'machine',
-    `${type()} ${release()}, ${process.arch}, ${availableParallelism()} cores, ${formatBytes(totalmem())} of memory`,
-  );
-}
-
-function node(): Finding {
-  const { version, versions } = process;
-  return Number(versions.node.split('.')[0]) >= 22 ? fine('node', version) : broken('node', version);
+  output.data(`${state.padEnd(6)}${name.padEnd(10)}${value}`);
+  for (const note of notes) output.data(`${' '.repeat(16)}${note}`);
 }
 
 /** Loaded here and not above: that it cannot be loaded is what a doctor should be able to say. */

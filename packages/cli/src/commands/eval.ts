@@ -108,8 +108,8 @@ interface Options {
   split: 'val' | 'train';
   views: '10' | '9' | '1';
   batch: number;
-  devices: string[];
-  precision: 'bf16' | 'tf32' | 'f32';
+  devices?: string[] | undefined;
+  precision?: 'bf16' | 'tf32' | 'f32' | undefined;
   threads?: number | undefined;
 }
 
@@ -139,7 +139,7 @@ async function ask(
     split: options.split,
     views: viewsOfOption(options.views),
     batch: options.batch,
-    ...machineOf(options),
+    ...(await machineOf(options)),
     signal,
     onModel: (member) => warnOfDifferences(member, data, 'error rates may move by points', output),
     onOpen: (layout, model) => {

@@ -70,7 +70,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         ...options,
         model,
         views: options.views === '10' ? (10 as const) : (1 as const),
-        machine: machineOf(options),
+        machine: await machineOf(options),
         output,
         signal,
       };

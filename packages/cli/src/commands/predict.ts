@@ -62,7 +62,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         net: model.net,
         batch: options.batch,
         seed: 0,
-        ...machineOf(options),
+        ...(await machineOf(options)),
         use: 'inference',
       });
       announce(session.layout, output);

@@ -60,7 +60,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         from: options.from,
         views: viewsOfOption(options.views),
         batch: options.batch,
-        ...machineOf(options),
+        ...(await machineOf(options)),
         signal,
         onOpen: (layout) => {
           announce(layout, output);

@@ -177,7 +177,7 @@ async function openSession(
     net,
     batch: options.batch,
     seed: 0,
-    ...machineOf(options),
+    ...(await machineOf(options)),
     use: 'inference',
   });
   announce(session.layout, output);

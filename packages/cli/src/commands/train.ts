@@ -5,7 +5,7 @@ import { IlsvrcError } from '@ilsvrc/diagnostics';
 import type { CacheLimit, World } from '@ilsvrc/engine';
 import { type TrainEvent, train } from '@ilsvrc/trainer';
 import { expectHeadFlags, trainHead } from '../box-head.ts';
-import { loadDefaults } from '../defaults.ts';
+import { checkpointSeconds, loadDefaults } from '../defaults.ts';
 import { EpochTable } from '../epoch-table.ts';
 import { examples } from '../examples.ts';
 import { adoptForeignShards } from '../foreign-shards.ts';
@@ -85,7 +85,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         expectHeadFlags(options);
         if (dataset !== undefined) await adoptForeignShards(dataset, output, signal);
         const defaults = await loadDefaults();
-        await trainHead(dataset, options, { defaults, machine: machineOf(options), output, signal });
+        await trainHead(dataset, options, { defaults, machine: await machineOf(options), output, signal });
         return output.finish();
       }
       const needsHead = options.perClass
@@ -136,10 +136,12 @@ async function trainNet(
       resume,
       force: options.force ?? false,
       cache: options.cache,
-      ...machineOf(options),
+      ...(await machineOf(options)),
       world,
       checkpoint:
-        options.checkpointSteps === undefined ? { seconds: 120 } : { steps: options.checkpointSteps },
+        options.checkpointSteps === undefined
+          ? { seconds: checkpointSeconds }
+          : { steps: options.checkpointSteps },
       signal,
       onEvent: (event: TrainEvent) => {
         if (output.isJson) output.line(event);
