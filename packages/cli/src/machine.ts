@@ -32,12 +32,15 @@ export function withMachine<Args extends unknown[], Options extends OptionValues
   );
 }
 
+/** What computes, with nothing left to the engine's defaults. */
+type Resolved = { [Key in keyof Machine]-?: NonNullable<Machine[Key]> };
+
 /** What those options say, where they say nothing the config file, as the engine takes it. */
 export async function machineOf(options: {
   devices?: string[] | undefined;
   precision?: Machine['precision'] | undefined;
   threads?: number | undefined;
-}): Promise<Required<Machine>> {
+}): Promise<Resolved> {
   const config = (await loadConfig('.')) ?? {};
   return {
     places: options.devices ?? devices(config.devices ?? 'auto'),
