@@ -66,6 +66,8 @@ export interface EpochEvent {
   ceiling_images_per_second: number;
   /** Share of the time that each stage was busy. */
   stages: TrainReport['stages'];
+  /** With other ranks: what this one has sent them since they met, validation included. */
+  traffic?: NonNullable<TrainReport['traffic']>;
 }
 
 /** All that is needed to go on is on the disk. */

@@ -248,6 +248,7 @@ class Run {
       limiting_stage: report?.limiting_stage ?? 'train',
       ceiling_images_per_second: report?.ceiling_images_per_second ?? 0,
       stages: report?.stages ?? { read: 0, decode: 0, copy: 0, train: 0 },
+      ...(report?.traffic ? { traffic: report.traffic } : {}),
     };
     await this.#append([event]);
     const { top1_error, top5_error, log_loss } = validation;
