@@ -25,7 +25,7 @@ const { values, positionals } = parseArgs({
     epochs: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '3' },
     /** Pictures to draw where no data set is given. */
-    images: { type: 'string', default: '4800' },
+    images: { type: 'string', default: '2400' },
     out: { type: 'string', default: resultsFolder },
   },
 });

@@ -28,7 +28,8 @@ const { values, positionals } = parseArgs({
   },
 });
 const [data] = positionals;
-if (data === undefined) throw new Error('usage: node bench/ranks.ts DATASET [--net NAME] [--batch N] [--ranks N]');
+if (data === undefined)
+  throw new Error('usage: node bench/ranks.ts DATASET [--net NAME] [--batch N] [--ranks N]');
 
 /** What an epoch tells. */
 interface Epoch {
@@ -63,7 +64,12 @@ async function measure(dataset: string, directory: string) {
   }
   const rates = (epochs: Epoch[]) => spread(epochs.map((epoch) => epoch.images_per_second));
   const work = `${values.net}, an epoch of ${name}, batch ${values.batch}`;
-  const row = (who: string, figures: ReturnType<typeof spread>, unit = 'images/s'): Row => ({ work, who, unit, ...figures });
+  const row = (who: string, figures: ReturnType<typeof spread>, unit = 'images/s'): Row => ({
+    work,
+    who,
+    unit,
+    ...figures,
+  });
   const traffic = together.flatMap((epoch) => epoch.traffic ?? []);
   const [reference, ours] = [rates(alone), rates(together)];
   return writeResult(values.out, `ranks-${values.net}`, {
@@ -74,7 +80,10 @@ async function measure(dataset: string, directory: string) {
     skipped: [],
     rows: [
       row(`${values.ranks} ranks under MPI, together`, ours),
-      { ...row(`one process, ${availableParallelism()} threads`, reference), ratio: ours.median / reference.median },
+      {
+        ...row(`one process, ${availableParallelism()} threads`, reference),
+        ratio: ours.median / reference.median,
+      },
       row('sums of a rank', spread(traffic.map(({ bytes, calls }) => bytes / calls / 1e6)), 'MB a sum'),
       row('sums of a rank, under way', spread(traffic.map(({ seconds }) => seconds)), 's'),
     ],

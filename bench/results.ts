@@ -107,6 +107,12 @@ export const files: File[] = [
   { name: 'limits', command: 'node bench/limits.ts', read: contest },
   { name: 'tfjs', command: 'node bench/tfjs.ts', read: contest },
   {
+    name: 'ranks-alexnet-64',
+    command: 'node bench/ranks.ts DATASET',
+    where: '`DATASET`: Imagenette prepared by `--size 72`',
+    read: contest,
+  },
+  {
     name: 'epoch',
     command: 'ilsvrc prep imagenette -o data/im256 && node bench/epoch.ts data/im256',
     read: contest,

@@ -159,6 +159,7 @@ function describe({
     measured: {
       ...{ open_seconds, steps, training_images: training.amount, training_seconds: training.seconds },
       ...{ validation_images: validation.amount, validation_seconds: validation.seconds },
+      others: measured.others,
       saving_seconds: measured.checkpoint.seconds + measured.model.seconds + measured.filters.seconds,
     },
     disk: { ...disk, free_bytes },
@@ -167,6 +168,9 @@ function describe({
 
 const formatStep = (seconds: number): string =>
   seconds < 1 ? `${(1000 * seconds).toPrecision(3)} ms` : formatDuration(seconds);
+
+/** Others on more than this part of a core make an estimate doubtful. */
+const quiet = 0.2;
 
 /** Time and disk as people read them. */
 export function showPlan(plan: Plan, output: Output): void {
@@ -194,6 +198,11 @@ export function showPlan(plan: Plan, output: Output): void {
     `measured on ${describeLayout(layout)}: ${formatCount(steps)} steps in ${formatDuration(training.seconds)}, ` +
       `${formatCount(validation.amount)} validation images in ${formatDuration(validation.seconds)}, and one saving`,
   );
+  if (measured.others > quiet) {
+    output.warn(
+      `other programs kept ${measured.others.toFixed(1)} cores busy meanwhile: the times hold as long as they do`,
+    );
+  }
   const verdict = disk.peak_bytes <= free_bytes ? 'fits' : 'does not fit';
   output.data(
     `disk: checkpoint ${formatBytes(disk.checkpoint_bytes)}, two models of ${formatBytes(disk.model_bytes)}, metrics ` +

@@ -50,9 +50,10 @@ export async function loadConfig(folder: string): Promise<CheckedConfig | undefi
     return undefined;
   }
   let exported: unknown;
-  const hooks = registerHooks({ resolve: findOurselves });
+  const url = pathToFileURL(path).href;
+  const hooks = registerHooks(hooksFor(url));
   try {
-    ({ default: exported } = await import(pathToFileURL(path).href));
+    ({ default: exported } = await import(url));
   } catch (cause) {
     throw new IlsvrcError('E0105', `${path} cannot be loaded`, { info: String(cause), cause });
   } finally {
@@ -68,12 +69,18 @@ export async function loadConfig(folder: string): Promise<CheckedConfig | undefi
   });
 }
 
-/** `import … from 'ilsvrc'` in a config file finds the program that reads it where the package is not installed beside the file. */
-const findOurselves: RegisterHooksOptions['resolve'] = (specifier, context, next) => {
-  try {
-    return next(specifier, context);
-  } catch (error) {
-    if (specifier !== 'ilsvrc') throw error;
-    return { url: import.meta.resolve('@ilsvrc/config'), shortCircuit: true };
-  }
-};
+/**
+ * How the file at `url` is loaded: as an ES module, whatever a package.json beside it says, and `ilsvrc` in it is the program that reads
+ * it where the package is not installed there.
+ */
+const hooksFor = (url: string): RegisterHooksOptions => ({
+  resolve(specifier, context, next) {
+    try {
+      const found = next(specifier, context);
+      return found.url === url ? { ...found, format: 'module-typescript' } : found;
+    } catch (error) {
+      if (specifier !== 'ilsvrc') throw error;
+      return { url: import.meta.resolve('@ilsvrc/config'), shortCircuit: true };
+    }
+  },
+});

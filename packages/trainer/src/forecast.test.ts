@@ -22,6 +22,7 @@ const measured: Measured = {
   model: { amount: 1_000_000, seconds: 1 },
   filters: { amount: 5000, seconds: 0.5 },
   line_bytes: 100,
+  others: 0,
 };
 
 test('parts come as often as a run does them', () => {

@@ -3,7 +3,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Recipe } from '@ilsvrc/config';
 import { readManifest } from '@ilsvrc/dataset';
-import { type Layout, type Machine, type Net, Session } from '@ilsvrc/engine';
+import { type Layout, type Machine, type Net, Session, watchOthers } from '@ilsvrc/engine';
 import { drawFilters } from './filters.ts';
 import type { Settings } from './run-directory.ts';
 import { expectFits, imagesOf, stepsPerCall } from './train.ts';
@@ -44,6 +44,8 @@ export interface Measured {
   filters: Work;
   /** Length of a line of metrics. */
   line_bytes: number;
+  /** Cores that other programs kept busy meanwhile, in the mean: without them all of it is faster. */
+  others: number;
 }
 
 /** Steps that are made before the time counts: memory is touched, caches fill. */
@@ -57,6 +59,7 @@ export async function measure(options: MeasureOptions): Promise<Measured> {
   const { net, recipe, dataset, threads, places, precision, signal, onPart } = options;
   const manifest = await readManifest(dataset);
   expectFits(net, manifest, dataset);
+  const others = watchOthers();
   onPart?.('opening the net');
   let begin = performance.now();
   const since = () => (performance.now() - begin) / 1000;
@@ -94,6 +97,7 @@ export async function measure(options: MeasureOptions): Promise<Measured> {
       checkpoint: await written('checkpoint', (path) => session.saveCheckpoint(path, metadata)),
       model: await written('model', (path) => session.saveModel(path, metadata)),
       filters: await written('filters.png', (path) => drawFilters(session, net, path)),
+      others: others(),
     };
   } finally {
     await rm(folder, { recursive: true, force: true });
