@@ -57,6 +57,9 @@ export const codes = {
   E0409: { exit: 4, title: 'GPU launch failed' },
   E0410: { exit: 4, title: 'No kernels for this GPU' },
   E0411: { exit: 2, title: 'No such layer to look at' },
+  E0412: { exit: 1, title: 'Pictures need sharp' },
+  E0413: { exit: 4, title: 'Native engine missing' },
+  E0414: { exit: 4, title: 'Native engine does not load' },
 
   E0501: { exit: 5, title: 'Threshold missed' },
   E0502: { exit: 3, title: 'Split missing or empty' },

@@ -11,7 +11,7 @@ import { type Manifest, readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { type CacheLimit, type Machine, Session, summarize, type TrainReport } from '@ilsvrc/engine';
 import { rate as errorRates } from '@ilsvrc/evaluator';
-import { writeFilters } from '@ilsvrc/report';
+import { hasPictures, writeFilters } from '@ilsvrc/report';
 import type { EndEvent, TrainEvent } from './events.ts';
 import { advance, finishEpoch, freshState, parseState, type State } from './progress-state.ts';
 import { expectSameSettings, RunDirectory, type Settings } from './run-directory.ts';
@@ -323,10 +323,10 @@ class Run {
     return errorRates({ probabilities, labels, classes });
   }
 
-  /** A picture of the first layer, where it sees colours. */
+  /** A picture of the first layer, where it sees colours and there is what draws. */
   async #drawFilters(): Promise<void> {
     const first = this.#options.net.layers.find((layer) => layer.type === 'conv' || layer.type === 'dense');
-    if (first?.type !== 'conv') return;
+    if (first?.type !== 'conv' || !hasPictures) return;
     const towers = Array.from(
       { length: this.#options.net.towers },
       (_, tower) => `tower${tower}.${first.name}.weight`,

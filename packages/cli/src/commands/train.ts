@@ -1,6 +1,7 @@
 /** `ilsvrc train`: epochs of training and validation in a run directory. */
 import { join } from 'node:path';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
+import { hasPictures } from '@ilsvrc/report';
 import { type TrainEvent, train } from '@ilsvrc/trainer';
 import { expectHeadFlags, trainHead } from '../box-head.ts';
 import { loadDefaults } from '../defaults.ts';
@@ -84,6 +85,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         throw new IlsvrcError('E0103', `${needsHead} goes with --head boxes`, { hint: 'add `--head boxes`' });
       }
       const choice = await chooseRun(dataset, options, await loadDefaults());
+      if (!hasPictures) output.say('no filters.png: the package sharp is not here (docs/errors/E0412.md)');
       const table = new EpochTable(output);
       const { live: asked, resume = false } = options;
       const port = asked === true ? 0 : asked;
