@@ -10,9 +10,10 @@ const tarballs = () => readdirSync(out).map((name) => join(out, name));
 const tar = (...args: string[]) => execFileSync('tar', args, { encoding: 'utf8' });
 const manifest = (file: string) => JSON.parse(tar('-xzOf', file, 'package/package.json'));
 
+// npm starts a dozen times.
 beforeAll(() => {
   execFileSync(process.execPath, [join(import.meta.dirname, 'pack.mjs'), out], { stdio: 'pipe' });
-});
+}, 120_000);
 afterAll(() => rmSync(out, { recursive: true, force: true }));
 
 test('packages hold what runs, with a licence and nothing of the tests', () => {
