@@ -3,8 +3,10 @@
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 
-const need = 24;
-if (Number(process.versions.node.split('.')[0]) >= need) {
+// From here on Node takes TypeScript, which `ilsvrc.config.ts` is.
+const need = '22.18';
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major > 22 || (major === 22 && minor >= 18)) {
   const { main } = await import('../dist/main.js');
   process.exitCode = await main(process.argv.slice(2));
 } else {

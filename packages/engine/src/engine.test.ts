@@ -23,7 +23,7 @@ import {
   type TrainRequest,
   viewsOf,
 } from './index.ts';
-import { loadError } from './native.ts';
+import { loadError } from './load-error.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ilsvrc-engine-'));
 const photos = join(folder, 'photos');
@@ -258,15 +258,28 @@ test('memory of a session is told without opening it', () => {
   expect(cpu?.free_bytes).toBeGreaterThan(0);
 });
 
-test('an addon that is missing or does not load has a remedy', () => {
-  const missing = Object.assign(new Error('Cannot find module'), { code: 'ERR_MODULE_NOT_FOUND' });
-  expect(loadError(missing)).toMatchObject({
-    code: 'E0401',
-    info: expect.stringContaining('not been built'),
+test('an addon that is missing or does not load has causes and remedies', () => {
+  const there = { platform: 'linux-x64-gnu', version: '1.2.3', isClone: false, installed: ['linux-x64-gnu'] };
+  const loader = new Error('Cannot find native binding.', {
+    cause: new Error('GLIBC_2.39 not found', { cause: new Error("Cannot find module './x.node'") }),
   });
-  const nested = new Error('cannot load', { cause: new Error('GLIBC_2.39 not found') });
-  expect(loadError(nested)).toMatchObject({
-    info: 'GLIBC_2.39 not found',
+  expect(loadError(loader, there)).toMatchObject({
+    code: 'E0414',
+    info: expect.stringContaining('GLIBC_2.39 not found'),
+    hint: expect.stringContaining('npm install'),
+  });
+  expect(loadError(loader, { ...there, installed: ['darwin-arm64'] })).toMatchObject({
+    code: 'E0413',
+    info: expect.stringContaining('it has @ilsvrc/engine-darwin-arm64'),
+    hint: expect.stringContaining('npm install --include=optional @ilsvrc/engine-linux-x64-gnu@1.2.3'),
+  });
+  expect(loadError(loader, { ...there, platform: 'linux-x64-musl' })).toMatchObject({
+    code: 'E0413',
+    hint: expect.stringContaining('node:24-slim'),
+  });
+  const missing = new Error("Cannot find module '../native/index.js'");
+  expect(loadError(missing, { ...there, isClone: true })).toMatchObject({
+    code: 'E0413',
     hint: expect.stringContaining('npm run build'),
   });
 });

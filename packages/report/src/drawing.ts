@@ -2,8 +2,9 @@
  * A picture as data, drawn for two places: for a page, with real text and the page's own colours, so that it follows light
  * and dark; and for a file, with letters as strokes, so that it is the same on machines without fonts.
  */
-import sharp, { type Sharp } from 'sharp';
+import type { Sharp } from 'sharp';
 import { fit, text as textStrokes, textWidth } from './font.ts';
+import { sharp } from './sharp.ts';
 
 /** What a colour is for. In a page it is the CSS variable of that name. */
 export type Role = 'ink' | 'muted' | 'grid' | 'paper' | 'soft' | 'first' | 'second';

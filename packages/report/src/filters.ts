@@ -1,7 +1,8 @@
 /** The first layer as a picture: every kernel in colour, one tower above the other, as in the paper's figure 3. */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import sharp, { type Sharp } from 'sharp';
+import type { Sharp } from 'sharp';
 import { writePng } from './png.ts';
+import { sharp } from './sharp.ts';
 
 /** A tower's first-layer weights, OIHW. */
 export interface Kernels {

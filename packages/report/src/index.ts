@@ -16,4 +16,5 @@ export type { FactGroup, PicturePart, Report, TimedEpoch } from './page/report.t
 export { type Guessed, writePanel } from './panel.ts';
 export { writePng } from './png.ts';
 export { formatDistance, type Retrieved, type RetrievedRow, writeRetrieval } from './retrieval.ts';
+export { hasPictures } from './sharp.ts';
 export { pagePicture, squarePixels, thumbnail } from './thumbnail.ts';

@@ -1,5 +1,5 @@
 /** Photos in other formats than JPEG, and the library that reads them. */
-import sharp from 'sharp';
+import { hasPictures, sharp } from './sharp.ts';
 
 /** The photo as a JPEG: what already is one stays as it is, others are encoded with little loss. */
 export async function asJpeg(photo: Uint8Array): Promise<Uint8Array> {
@@ -15,5 +15,6 @@ export async function asJpeg(photo: Uint8Array): Promise<Uint8Array> {
 
 /** Name and version of the library that draws. */
 export function pictureLibrary(): string {
+  if (!hasPictures) sharp('');
   return `sharp ${sharp.versions.sharp}, libvips ${sharp.versions.vips}`;
 }

@@ -1,7 +1,7 @@
 /** The localization panel of the talk's slides: photos with the true boxes and the predicted one in two colours. */
-import sharp from 'sharp';
 import { fit, text, textWidth } from './font.ts';
 import { writePng } from './png.ts';
+import { sharp } from './sharp.ts';
 
 /** Left, top, right, bottom in pixels of the photo. */
 type Box = [left: number, top: number, right: number, bottom: number];

@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import sharp from 'sharp';
 import { writePng } from './png.ts';
+import { sharp } from './sharp.ts';
 
 /** Draws `mean.npy` of a prepared data set (f32, `size x size x 3`, 0-255) as `mean.png` beside it. */
 export async function writeMean(dataset: string, size: number): Promise<void> {

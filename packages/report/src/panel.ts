@@ -1,7 +1,7 @@
 /** The classification panel of the talk's slides: photos, their true class below, and the five likeliest as bars. */
-import sharp from 'sharp';
 import { fit, text, textWidth } from './font.ts';
 import { writePng } from './png.ts';
+import { sharp } from './sharp.ts';
 
 /** A photo and what a model says of it. */
 export interface Guessed {

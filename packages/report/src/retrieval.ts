@@ -1,7 +1,7 @@
 /** Retrieval rows as the talk's slides draw them: the queries down the first column, beside each its nearest images. */
-import sharp from 'sharp';
 import { fit, text, textWidth } from './font.ts';
 import { writePng } from './png.ts';
+import { sharp } from './sharp.ts';
 
 /** A picture and what stands below it. */
 export interface Retrieved {

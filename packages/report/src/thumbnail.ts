@@ -1,6 +1,7 @@
 /** Small copies of photos: for pages, of which dozens fit into one, and for terminals. */
-import sharp, { type Sharp } from 'sharp';
+import type { Sharp } from 'sharp';
 import type { Embedded } from './page/report.ts';
+import { sharp } from './sharp.ts';
 
 /** Pixels a side: sharp on the page's panels, some kilobytes each. */
 const side = 192;

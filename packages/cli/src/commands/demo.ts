@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { findImages } from '@ilsvrc/dataset';
 import { generateBuiltin } from '@ilsvrc/engine';
+import { hasPictures } from '@ilsvrc/report';
 import { formatCount, formatDuration } from '@ilsvrc/terminal';
 import { examples } from '../examples.ts';
 import { Output } from '../output.ts';
@@ -49,20 +50,21 @@ const verb: Verb = (base, context) =>
         ['prep', photos, '-o', data, '--size', '72', '--force'],
         ['train', data, '--net', 'alexnet-64', '--epochs', String(epochs), '--run', run, '--force'],
         ['eval', model, '--top5', '--views', '10', '--out', evaluation, '--force'],
-        ['filters', model, '-o', filters, '--force'],
-        ['predict', model, ...chosen, '--panel', panel, '--force'],
-        ['retrieve', model, '--store', join(folder, 'features'), '--panel', neighbours, '--force'],
+        ...drawn(['filters', model, '-o', filters, '--force']),
+        ['predict', model, ...chosen, ...drawn('--panel', panel, '--force')],
+        ['retrieve', model, '--store', join(folder, 'features'), ...drawn('--panel', neighbours, '--force')],
         ['train', data, '--head', 'boxes', '--model', model, '--force'],
-        ['localize', model, '--panel', boxes, '--force'],
-        ['report', run, '--from', evaluation, '-o', report, '--force'],
+        ['localize', model, ...drawn('--panel', boxes, '--force')],
+        ...drawn(['report', run, '--from', evaluation, '-o', report, '--force']),
       ];
       for (const step of steps) {
         output.say(`\n$ ilsvrc ${step.join(' ')}`);
         await context.run(options.quiet ? [...step, '--quiet'] : step);
       }
-      output.say(
-        `\nAll of it in ${formatDuration((performance.now() - begin) / 1000)}. Open ${report}; look at ${[panel, neighbours, boxes].join(', ')}.`,
-      );
+      const look = hasPictures
+        ? `Open ${report}; look at ${[panel, neighbours, boxes].join(', ')}.`
+        : 'Without pictures: the package sharp is not here (docs/errors/E0412.md).';
+      output.say(`\nAll of it in ${formatDuration((performance.now() - begin) / 1000)}. ${look}`);
       output.next([
         `ilsvrc summary ${model}`,
         `ilsvrc eval ${model} --top5 --json`,
@@ -73,6 +75,9 @@ const verb: Verb = (base, context) =>
     });
 
 export default verb;
+
+/** What needs sharp, where it is there. */
+const drawn = <T>(...parts: T[]): T[] => (hasPictures ? parts : []);
 
 /** A validation picture of each of the first eight classes. */
 async function someOfEachClass(): Promise<string[]> {

@@ -60,6 +60,8 @@ async function pictures(): Promise<Finding> {
   try {
     return fine('pictures', await (await import('@ilsvrc/report')).pictureLibrary());
   } catch (error) {
-    return broken('pictures', `sharp cannot be loaded: ${String(error)}`);
+    const hint = error instanceof IlsvrcError ? [error.info, error.hint] : [];
+    const notes = hint.filter((note) => note !== undefined);
+    return { name: 'pictures', state: 'no', value: `sharp cannot be loaded: ${String(error)}`, notes };
   }
 }

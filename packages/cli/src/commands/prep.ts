@@ -13,7 +13,7 @@ import {
   prepDefaults,
   verifyArchives,
 } from '@ilsvrc/engine';
-import { writeMean } from '@ilsvrc/report';
+import { hasPictures, writeMean } from '@ilsvrc/report';
 import { formatCount } from '@ilsvrc/terminal';
 import { examples } from '../examples.ts';
 import { Output } from '../output.ts';
@@ -165,7 +165,8 @@ async function write(request: Preparation, output: Output, signal: AbortSignal):
 /** Closes a data set that is complete. */
 async function written(out: string, summary: PrepSummary, output: Output, size?: number): Promise<void> {
   const manifest = await readManifest(out);
-  await writeMean(out, manifest.size);
+  if (hasPictures) await writeMean(out, manifest.size);
+  else output.say('no mean.png: the package sharp is not here (docs/errors/E0412.md)');
   if (output.isJson)
     return output.document({ version: 1, out, classes: manifest.classes.length, ...summary });
   reportSummary(summary, out, output, size ?? manifest.size);

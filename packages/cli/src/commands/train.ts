@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { launched } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import type { CacheLimit, World } from '@ilsvrc/engine';
+import { hasPictures } from '@ilsvrc/report';
 import { type TrainEvent, train } from '@ilsvrc/trainer';
 import { expectHeadFlags, trainHead } from '../box-head.ts';
 import { checkpointSeconds, loadDefaults } from '../defaults.ts';
@@ -122,6 +123,7 @@ async function trainNet(
   const output = new Output(isFirst ? options : { ...options, quiet: true });
   if (dataset !== undefined) await adoptForeignShards(dataset, output, signal);
   const choice = await chooseRun(dataset, options, await loadDefaults());
+  if (!hasPictures) output.say('no filters.png: the package sharp is not here (docs/errors/E0412.md)');
   const table = new EpochTable(output);
   const { live: asked, resume = false } = options;
   const port = asked === true ? 0 : asked;
