@@ -174,7 +174,7 @@ type Body = fn(&[Subject<CudaBackend>]);
 
 /// The ops, each against the f64 reference.
 fn ops_of(precision: Precision, found: &[Device]) -> Vec<Item> {
-    let bodies: [(&str, Body); 5] = [
+    let bodies: [(&str, Body); 6] = [
         ("convolutions", |subjects| ops::convolutions(subjects)),
         ("local", |subjects| ops::local_layers(subjects)),
         ("dense", |subjects| ops::dense_layers(subjects)),
