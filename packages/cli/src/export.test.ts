@@ -77,7 +77,7 @@ test.each(all.filter(isLocal))('%s is refused, and the layer named', async (name
   const model = join(folder, `${name}.safetensors`);
   await draft(net, model);
   for (const format of ['onnx', 'safetensors'] as const) {
-    const path = join(folder, `${name}.${format}`);
+    const path = join(folder, `${name}-as.${format}`);
     await expect(exportModel(model, [{ format, path }])).rejects.toMatchObject({
       code: 'E0805',
       message: expect.stringContaining('local3'),
