@@ -143,7 +143,7 @@ fn net_of(file: &ModelFile, path: &Path) -> Result<Net> {
         let Some(name) = net.layers[index].name() else { continue };
         for tower in 0..shape.towers {
             file.expect(&format!("tower{tower}.{name}.weight"), &shape.weights())?;
-            file.expect(&format!("tower{tower}.{name}.bias"), &[shape.output.maps])?;
+            file.expect(&format!("tower{tower}.{name}.bias"), &shape.biases())?;
         }
     }
     file.expect("mean", &[net.image, net.image, 3])?;
