@@ -154,12 +154,13 @@ describe.skipIf(!canMock)('on two virtual GPUs', () => {
   afterAll(() => rmSync(place, { recursive: true }));
 
   test('doctor lists them, whom they reach and where their kernels come from', async () => {
-    const { stdout } = await succeed(['doctor']);
-    expect(stdout).toContain('ok    driver   supports CUDA 13.0, 2 GPUs\n');
+    // Columns are as wide as the longest word in them.
+    const stdout = (await succeed(['doctor'])).stdout.replaceAll(/ {2,}/g, ' ');
+    expect(stdout).toContain('ok driver supports CUDA 13.0, 2 GPUs\n');
     const gpu = (own: number, other: number) =>
-      `ok    GPU ${own}    Mock GPU ${own}, compute capability 9.0, 1.1 GB of 1.1 GB free, peer access to GPU ${other}, kernels: embedded sm_90a\n`;
+      `ok GPU ${own} Mock GPU ${own}, compute capability 9.0, 1.1 GB of 1.1 GB free, peer access to GPU ${other}, kernels: embedded sm_90a\n`;
     expect(stdout).toContain(gpu(0, 1) + gpu(1, 0));
-    expect(stdout).toMatch(/ok {4}kernels {2}embedded for .*sm_90a.* \(.* MB, compiled by NVRTC [\d.]+\); /);
+    expect(stdout).toMatch(/ok kernels embedded for .*sm_90a.* \(.* MB, compiled by NVRTC [\d.]+\); /);
   });
 
   test('a tower a GPU, both on one, and the CPU learn the same', async () => {
