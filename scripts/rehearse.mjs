@@ -123,6 +123,8 @@ async function rehearse(version, registry) {
     statSync(join(folder, addon)).size < limits.addon,
     inMB(statSync(join(folder, addon)).size),
   );
+  const bytes = readFileSync(join(folder, addon));
+  check("the addon needs no library of this machine's MPI", !bytes.includes('libmpi'));
   const pictures = ['sharp', '@img'].map((name) => join(modules, name)).filter(existsSync);
   const size = bytesOf(modules) - pictures.reduce((sum, path) => sum + bytesOf(path), 0);
   check('the installation without sharp is small enough', size < limits.install, inMB(size));
