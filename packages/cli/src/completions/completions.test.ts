@@ -45,7 +45,7 @@ test.each<[words: string[], values: string[], directive: number]>([
   [['runs', 'best', '--by', 't'], ['top1', 'top5'], only],
   [['train', '--sch'], ['--schedule'], only],
   [['train', '--schedule', 'exp', '--sch'], [], only],
-  [['train', '--net', 'cifar'], ['cifar-80sec', 'cifar-18pct'], only],
+  [['train', '--net', 'cifar'], ['cifar-80sec', 'cifar-18pct', 'cifar-11pct'], only],
   [['train', '--net=cifar-8'], ['cifar-80sec'], only],
   [['train', '--batch', ''], [], only],
   [['train', '--batch', '8', '--devices', 'c'], ['cpu', 'cpu,cpu'], only],

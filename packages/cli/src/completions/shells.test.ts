@@ -3,7 +3,6 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const program = join(import.meta.dirname, '../../bin/ilsvrc.mjs');
@@ -53,21 +52,28 @@ describe.each(Object.entries(typed))('%s', (name, { start, setup }) => {
       });
       let printed = '';
       shell.stdout.on('data', (data) => (printed += data));
-      const until = async (text: string, from = 0) => {
-        const last = Date.now() + 60_000;
-        while (!printed.slice(from).includes(text)) {
-          if (Date.now() > last) throw new Error(`no ${text} in ${JSON.stringify(printed.slice(from))}`);
-          await sleep(20);
-        }
-      };
+      const until = (text: string, from = 0) =>
+        new Promise<void>((resolve, reject) => {
+          const look = () => {
+            if (!printed.slice(from).includes(text)) return;
+            clearTimeout(timer);
+            shell.stdout.off('data', look);
+            resolve();
+          };
+          const late = () => reject(new Error(`no ${text} in ${JSON.stringify(printed.slice(from))}`));
+          const timer = setTimeout(late, 60_000);
+          shell.stdout.on('data', look);
+          look();
+        });
       // Quotes keep the shell's echo of what is typed from being taken for what it prints.
       shell.stdin.write(`${setup.join('\n')}\necho "rea""dy"\n`);
       await until('ready');
       for (const [line, words] of lines) {
         const from = printed.length;
-        // After the tab key: to the beginning of the line, a command there that shows its words, and to the end.
         shell.stdin.write(`${line}\t`);
-        await sleep(100);
+        // The end of the last word is not in what was typed: when it shows, the tab key has done its work.
+        await until(words.at(-1)?.slice(-2) ?? '', from);
+        // To the beginning of the line, a command there that shows its words, and to the end.
         shell.stdin.write(`\u0001printf '[%s]' \u0005; echo "en""d"\n`);
         await until('end', from);
         const shown = /\[ilsvrc\](.*)end/.exec(printed.slice(from))?.[1];
