@@ -6,5 +6,5 @@ mod mpi;
 mod threads;
 
 #[cfg(feature = "mpi")]
-pub use mpi::{Mpi, SILENCE};
+pub use mpi::Mpi;
 pub use threads::threads;

@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// A rank that has not been heard of for so long is lost: frozen, swapped out, or behind a dead link.
-pub const SILENCE: Duration = Duration::from_secs(15);
+const SILENCE: Duration = Duration::from_secs(15);
 /// Between two signs of life.
 const BEAT: Duration = Duration::from_secs(1);
 /// The tag of signs of life.

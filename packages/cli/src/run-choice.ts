@@ -103,7 +103,7 @@ export function withFlags(recipe: Recipe, flags: TrainFlags): Recipe {
     });
   }
   const batch = flags.batch ?? globalBatch;
-  // Batches of k times the images make a k-th of the steps, each with k times the rate (Krizhevsky 2014, section 4.2).
+  // Batches of k times the images make a k-th of the steps, each with k times the rate (Krizhevsky 2014, docs/many-ranks.md).
   const scaled = globalBatch === undefined ? undefined : (recipe.rate * globalBatch) / recipe.batch;
   const changed = { ...recipe, ...defined({ batch, epochs, rate: lr ?? scaled }) };
   return schedule === undefined || schedule === recipe.schedule.kind
