@@ -31,12 +31,25 @@ const lines: [typed: string, words: string[]][] = [
 
 const has = (command: string) => spawnSync('sh', ['-c', `command -v ${command}`]).status === 0;
 
-/** How a shell starts without anybody's settings, and how it is told of the program. */
+/**
+ * How a shell starts without anybody's settings, and how it is told of the program. The keys are Emacs' also
+ * where EDITOR is vi, as npm sets it; and the prompt has no letters: zsh's own has the host's name, which may
+ * have those that the test waits for.
+ */
 const typed: Record<string, { start: string; setup: string[] }> = {
-  bash: { start: 'bash --norc --noprofile -i', setup: [`source <('${program}' completions bash)`] },
+  bash: {
+    start: 'bash --norc --noprofile -i',
+    setup: ['set -o emacs', "PS1='> '", `source <('${program}' completions bash)`],
+  },
   zsh: {
     start: 'zsh -f -i',
-    setup: ['autoload -Uz compinit', 'compinit -u -D', `source <('${program}' completions zsh)`],
+    setup: [
+      'bindkey -e',
+      "PS1='> '",
+      'autoload -Uz compinit',
+      'compinit -u -D',
+      `source <('${program}' completions zsh)`,
+    ],
   },
 };
 
