@@ -121,13 +121,16 @@ function compare(sides: [Side, Side]): Comparison | undefined {
 
 /** Times both sides in turns, and again where something seems worse: a program beside us may have been in the way. */
 function time(sides: [Side, Side], notes: string[]): Comparison {
-  const turn = (names: string[]) => {
-    for (const side of sides) {
-      const run = measure(side, names);
-      if (run !== undefined) side.runs.push(run);
+  // In turns, the other one first each time: whoever is second may find a warmer or a hotter machine.
+  const takeTurns = (names: string[]) => {
+    for (let round = 0; round < Number(values.rounds); round += 1) {
+      for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
+        const run = measure(side, names);
+        if (run !== undefined) side.runs.push(run);
+      }
     }
   };
-  for (let round = 0; round < Number(values.rounds); round += 1) turn(benches);
+  takeTurns(benches);
   let comparison = sides[0].runs.length === 0 ? undefined : compare(sides);
   if (comparison === undefined) {
     notes.push('The base has no benchmarks that this version could compare with.');
@@ -137,7 +140,7 @@ function time(sides: [Side, Side], notes: string[]): Comparison {
   if (worse.length > 0) {
     say(`once more, since these seem worse: ${worse.map(({ name }) => name).join(', ')}`);
     const areas = [...new Set(worse.map(({ name }) => name.split('/')[0] ?? ''))];
-    for (let round = 0; round < Number(values.rounds); round += 1) turn(areas);
+    takeTurns(areas);
     comparison = compare(sides) ?? comparison;
   }
   return comparison;

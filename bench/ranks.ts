@@ -5,7 +5,9 @@
  *     npm run build && node bench/ranks.ts data/im72 [--net alexnet-64] [--batch 128] [--ranks 2]
  *
  * One process has all cores as threads, each of the ranks its share of them, so what differs is what ranks cost: sums of
- * gradients, smaller parts of batches, layers computed by several that would be computed by one. Writes `results/ranks-NET.json`.
+ * gradients, smaller parts of batches, layers computed by several that would be computed by one. Beside it stands what the model of
+ * `ilsvrc estimate --replicas` says of these ranks, from steps of one of them alone and the rate of sums when nothing is computed.
+ * Writes `results/ranks-NET.json`.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,8 +15,10 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { isPreset, presets } from '@ilsvrc/config';
 import { readManifest } from '@ilsvrc/dataset';
-import { machine, watchOthers } from '@ilsvrc/engine';
+import { machine, summarize, watchOthers } from '@ilsvrc/engine';
+import { costOf, type Link, measureStep, scale } from '@ilsvrc/trainer';
 import { type Row, resultsFolder, root, run, spread, table, writeResult } from './tools.ts';
 
 const { values, positionals } = parseArgs({
@@ -53,6 +57,44 @@ async function train(dataset: string, directory: string, more: string[]): Promis
   return epoch;
 }
 
+/** What ranks on this host can sum when nothing is computed meanwhile. */
+function measureLink(ranks: number): Link {
+  const example = ['-p', 'ilsvrc-collective', '--features', 'mpi', '--example', 'sums'];
+  run('cargo', ['build', '--release', '--quiet', ...example]);
+  const { sums } = JSON.parse(
+    run('mpirun', ['-np', String(ranks), join(root, 'target/release/examples/sums')], {
+      OMPI_MCA_rmaps_base_oversubscribe: '1',
+      OMPI_MCA_hwloc_base_binding_policy: 'none',
+      OMPI_ALLOW_RUN_AS_ROOT: '1',
+      OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1',
+    }),
+  );
+  const [none, , large] = sums;
+  const messages = 2 * (ranks - 1);
+  const seconds = large.seconds - none.seconds;
+  return {
+    bytes_per_second: ((messages / ranks) * (large.bytes - none.bytes)) / seconds,
+    latency_seconds: none.seconds / messages,
+  };
+}
+
+/** What the model says of so many ranks, each with its share of the cores. */
+async function predict(dataset: string, replicas: number, link: Link): Promise<number> {
+  if (!isPreset(values.net)) throw new Error(`no preset ${values.net}`);
+  const preset = presets[values.net];
+  const { classes } = await readManifest(dataset);
+  const [net, batch] = [preset.net(classes.length), Number(values.batch)];
+  const threads = Math.max(1, Math.floor(availableParallelism() / replicas));
+  const step = (images: number) =>
+    measureStep({
+      ...{ dataset, net, recipe: { ...preset.recipe, batch: images }, shuffle: 'full', folder: '.' },
+      ...{ threads, places: ['cpu'], precision: 'f32' },
+    });
+  const cost = costOf(await step(batch), await step(Math.ceil(batch / replicas)));
+  const { layers } = summarize(net, batch);
+  return scale({ layers, cost, batch, replicas, link, devices: 1 }).images_per_second;
+}
+
 async function measure(dataset: string, directory: string) {
   const { name } = await readManifest(dataset);
   const others = watchOthers();
@@ -70,6 +112,12 @@ async function measure(dataset: string, directory: string) {
     unit,
     ...figures,
   });
+  const replicas = Number(values.ranks);
+  const link = measureLink(replicas);
+  const predicted: number[] = [];
+  for (let round = 0; round < Number(values.rounds); round++) {
+    predicted.push(await predict(dataset, replicas, link));
+  }
   const traffic = together.flatMap((epoch) => epoch.traffic ?? []);
   const [reference, ours] = [rates(alone), rates(together)];
   return writeResult(values.out, `ranks-${values.net}`, {
@@ -84,6 +132,11 @@ async function measure(dataset: string, directory: string) {
         ...row(`one process, ${availableParallelism()} threads`, reference),
         ratio: ours.median / reference.median,
       },
+      {
+        ...row('what the model says of these ranks', spread(predicted)),
+        ratio: ours.median / spread(predicted).median,
+      },
+      row('sums while nothing is computed', spread([link.bytes_per_second / 1e9]), 'GB/s each way'),
       row('sums of a rank', spread(traffic.map(({ bytes, calls }) => bytes / calls / 1e6)), 'MB a sum'),
       row('sums of a rank, under way', spread(traffic.map(({ seconds }) => seconds)), 's'),
     ],

@@ -8,14 +8,22 @@ import { readManifest } from '@ilsvrc/dataset';
 import { generateBuiltin, type Machine, type Net, prep } from '@ilsvrc/engine';
 import { readModel } from '@ilsvrc/evaluator';
 import { formatBytes, formatCount, formatDuration } from '@ilsvrc/terminal';
-import { type Forecast, forecast, type Measured, measure } from '@ilsvrc/trainer';
+import { type Forecast, forecast, type Measured, type MeasureOptions, measure } from '@ilsvrc/trainer';
 import { checkpointSeconds, loadDefaults } from './defaults.ts';
 import { describeLayout } from './layout.ts';
 import type { Output } from './output.ts';
 import { chooseNet, type TrainFlags } from './run-choice.ts';
+import {
+  expectWork,
+  formatStep,
+  type Scaling,
+  type ScalingFlags,
+  scaleRun,
+  showScaling,
+} from './run-scaling.ts';
 
 /** What is asked for. */
-interface PlanFlags extends TrainFlags {
+interface PlanFlags extends TrainFlags, ScalingFlags {
   data?: string | undefined;
   images?: number | undefined;
   classes?: number | undefined;
@@ -29,6 +37,8 @@ export interface Plan {
   validation_images: number;
   measured: Measured;
   forecast: Forecast;
+  /** With more replicas, where that is asked. */
+  scaling: Scaling | undefined;
   /** Of the disk of the working folder. */
   free_bytes: number;
   /** For `--json`. */
@@ -46,21 +56,24 @@ export async function planRun(
   try {
     const classes = data === undefined ? (flags.classes ?? 1000) : (await readManifest(data)).classes.length;
     const choice = await chooseNetAndRecipe(given, flags, classes);
+    expectWork(flags, choice.recipe.batch);
     const sizes = await sizesOf(flags, data);
     if (temporary !== undefined) output.say('drawing pictures to train on');
     const dataset = data ?? (await draw(temporary ?? '', choice.net, choice.recipe, classes, signal));
-    const measured = await measure({
+    const work: MeasureOptions = {
       ...{ ...choice, ...machine, dataset, shuffle: 'full', folder: '.' },
       signal,
       onPart: (part) => output.say(part),
-    });
+    };
+    const measured = await measure(work);
     const found = forecast(measured, {
       ...sizes,
       recipe: choice.recipe,
       checkpoint_seconds: checkpointSeconds,
     });
+    const scaling = await scaleRun(flags, work, { measured, forecast: found });
     const { bavail, bsize } = await statfs('.');
-    const plan = { ...choice, ...sizes, measured, forecast: found, free_bytes: bavail * bsize };
+    const plan = { ...choice, ...sizes, measured, forecast: found, scaling, free_bytes: bavail * bsize };
     return { ...plan, json: describe(plan) };
   } finally {
     if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
@@ -149,6 +162,7 @@ function describe({
   validation_images,
   measured,
   forecast,
+  scaling,
   free_bytes,
 }: Omit<Plan, 'json'>): object {
   const { training, validation, steps, open_seconds } = measured;
@@ -163,11 +177,9 @@ function describe({
       saving_seconds: measured.checkpoint.seconds + measured.model.seconds + measured.filters.seconds,
     },
     disk: { ...disk, free_bytes },
+    scaling: scaling ?? null,
   };
 }
-
-const formatStep = (seconds: number): string =>
-  seconds < 1 ? `${(1000 * seconds).toPrecision(3)} ms` : formatDuration(seconds);
 
 /** Others on more than this part of a core make an estimate doubtful. */
 const quiet = 0.2;
@@ -198,6 +210,7 @@ export function showPlan(plan: Plan, output: Output): void {
     `measured on ${describeLayout(layout)}: ${formatCount(steps)} steps in ${formatDuration(training.seconds)}, ` +
       `${formatCount(validation.amount)} validation images in ${formatDuration(validation.seconds)}, and one saving`,
   );
+  if (plan.scaling !== undefined) showScaling(plan.scaling, output);
   if (measured.others > quiet) {
     output.warn(
       `other programs kept ${measured.others.toFixed(1)} cores busy meanwhile: the times hold as long as they do`,

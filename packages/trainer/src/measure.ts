@@ -104,6 +104,19 @@ export async function measure(options: MeasureOptions): Promise<Measured> {
   }
 }
 
+/** A step of the recipe's batch, and the seconds that it takes in the mean of some. */
+export async function measureStep(options: MeasureOptions): Promise<{ images: number; seconds: number }> {
+  const { net, recipe, dataset, threads, places, precision, onPart } = options;
+  const manifest = await readManifest(dataset);
+  expectFits(net, manifest, dataset);
+  onPart?.(`training some steps of ${recipe.batch} images`);
+  const session = await Session.open({
+    ...{ net, batch: recipe.batch, seed: 0, threads, places, precision, use: 'training' },
+  });
+  const { training } = await trainSome(session, options, imagesOf(manifest, 'train'));
+  return { images: recipe.batch, seconds: (recipe.batch * training.seconds) / training.amount };
+}
+
 /** Steps of successive epochs, in calls as a run makes them. */
 async function trainSome(
   session: Session,

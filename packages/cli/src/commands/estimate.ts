@@ -1,13 +1,15 @@
 /** `ilsvrc estimate`: what a net and a run of it will take, before it begins: memory, and with a data set time and disk. */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { estimate } from '@ilsvrc/engine';
+import { links } from '@ilsvrc/trainer';
 import { estimateTable, verdict } from '../estimate-table.ts';
 import { examples } from '../examples.ts';
 import { machineOf, withMachine } from '../machine.ts';
 import { chooseNet, netArgument } from '../net-choice.ts';
 import { Output } from '../output.ts';
-import { batchSize, oneOf, whole } from '../parse.ts';
+import { batchSize, oneOf, suggesting, whole } from '../parse.ts';
 import { planRun, showPlan } from '../run-plan.ts';
+import { parseLink } from '../run-scaling.ts';
 import type { Verb } from '../verb.ts';
 
 const verb: Verb = (base, { interrupts: { signal } }) =>
@@ -35,6 +37,16 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         whole('--epochs', 1),
       )
       .option('--schedule <kind>', 'plateau, step or exp', oneOf('--schedule', ['plateau', 'step', 'exp']))
+      .option(
+        '--replicas <n>',
+        'the run on 1, 2, 4 ... n ranks like this machine',
+        whole('--replicas', 2, 4096),
+      )
+      .option(
+        '--link <kind>',
+        'what joins them: nvlink, pcie, 100g, or GB/s each way (default: 100g)',
+        suggesting(parseLink, Object.keys(links)),
+      )
       .optionsGroup('Machine:'),
   )
     .addHelpText(
@@ -45,6 +57,10 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         ['ilsvrc estimate runs/NAME/model.safetensors --inference', 'what a model file needs'],
         ['ilsvrc estimate alexnet-64 --data data/photos', 'how long training it there will take'],
         ['ilsvrc estimate --images 1300000', 'the same before there are any'],
+        [
+          'ilsvrc estimate --data data/photos --replicas 8 --link 100g',
+          'and on up to eight hosts like this one',
+        ],
       ]),
     )
     .action(async (given, options) => {
@@ -89,8 +105,10 @@ function expectNoContradiction(options: {
   inference?: true | undefined;
   epochs?: number | undefined;
   schedule?: string | undefined;
+  replicas?: number | undefined;
+  link?: unknown;
 }): void {
-  const { data, images, classes, inference, epochs, schedule } = options;
+  const { data, images, classes, inference, epochs, schedule, replicas, link } = options;
   const isPlan = data !== undefined || images !== undefined;
   const pairs: [boolean, string][] = [
     [
@@ -104,10 +122,14 @@ function expectNoContradiction(options: {
     [isPlan && inference === true, '--inference is of no training run'],
     [!isPlan && epochs !== undefined, '--epochs is of a training run'],
     [!isPlan && schedule !== undefined, '--schedule is of a training run'],
+    [!isPlan && replicas !== undefined, '--replicas share a training run'],
+    [replicas === undefined && link !== undefined, '--link joins the replicas that --replicas asks about'],
   ];
   const found = pairs.find(([applies]) => applies);
   if (found === undefined) return;
   throw new IlsvrcError('E0103', found[1], {
-    hint: 'a run has `--data` or `--images`; see `ilsvrc estimate --help`',
+    hint: isPlan
+      ? 'see `ilsvrc estimate --help`'
+      : 'a run has `--data` or `--images`; see `ilsvrc estimate --help`',
   });
 }
