@@ -4,6 +4,7 @@ use crate::arena::{Block, Scratch, views};
 use crate::conv::Convolution;
 use crate::gemm::Kernel;
 use crate::isa::InstructionSet;
+use crate::kept::Kept;
 use crate::{exchange, execute, input, update};
 use ilsvrc_diagnostics::{DEVICE_UNUSABLE, Error, INTERNAL, Result};
 use ilsvrc_network::{
@@ -31,6 +32,7 @@ pub(crate) struct Machine<'a> {
 /// The tensors of a parameter.
 pub(crate) struct Tensors {
     pub(crate) value: Block,
+    pub(crate) kept: Kept,
     velocity: Block,
     pub(crate) gradient: Block,
     learning: Learning,
@@ -155,6 +157,7 @@ impl Backend for CpuBackend {
             let block = || Block::zeroed(length, &p.name);
             Ok(Tensors {
                 value: block()?,
+                kept: Kept::default(),
                 velocity: block()?,
                 gradient: block()?,
                 learning: p.learning,
@@ -203,6 +206,7 @@ impl Backend for CpuBackend {
                 (p.learning.weight_rate, p.learning.decay.unwrap_or(rule.decay))
             };
             let step = update::Step { rate: rule.rate * rate, momentum: rule.momentum, decay };
+            p.kept.forget();
             let pool = &self.places[tower.place];
             update::update(pool, self.set, step, &mut p.value, &mut p.velocity, &p.gradient);
         }
@@ -229,7 +233,10 @@ impl Backend for CpuBackend {
         tower.tensor(id, slot, data.len())?;
         let tensors = &mut tower.parameters[id.0];
         match slot {
-            Slot::Value => &mut tensors.value,
+            Slot::Value => {
+                tensors.kept.forget();
+                &mut tensors.value
+            }
             Slot::Velocity => &mut tensors.velocity,
             Slot::Gradient => &mut tensors.gradient,
         }

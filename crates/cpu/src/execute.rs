@@ -30,12 +30,15 @@ fn sized(parameters: &[Tensors], weights: ParamId, rows: usize, bias: ParamId, o
     ))
 }
 
-/// The gradients of a layer's two parameters.
+/// A layer's two parameters.
+fn pair(parameters: &mut [Tensors], weights: ParamId, bias: ParamId) -> Result<[&mut Tensors; 2]> {
+    let same = |_| Error::new(INTERNAL, format!("parameters {} and {} are the same", weights.0, bias.0));
+    parameters.get_disjoint_mut([weights.0, bias.0]).map_err(same)
+}
+
+/// Their gradients.
 fn gradients(parameters: &mut [Tensors], weights: ParamId, bias: ParamId) -> Result<[&mut [f32]; 2]> {
-    match parameters.get_disjoint_mut([weights.0, bias.0]) {
-        Ok([weights, bias]) => Ok([&mut weights.gradient, &mut bias.gradient]),
-        Err(_) => Err(Error::new(INTERNAL, format!("parameters {} and {} are the same", weights.0, bias.0))),
-    }
+    Ok(pair(parameters, weights, bias)?.map(|tensors| &mut tensors.gradient[..]))
 }
 
 /// Runs one op.
@@ -59,8 +62,10 @@ pub(crate) fn execute(backend: &CpuBackend, tower: &mut CpuTower, op: &Op, pass:
                 [at(output, written(&window, out_maps))?],
             )?;
             let shape = conv::Shape { window, in_maps, out_maps };
-            let (weights, bias) = (&parameters[weights.0].value, &parameters[bias.0].value);
-            conv::forward(machine, &shape, batch, x, weights, bias, activation, y)
+            let [Tensors { value, kept, .. }, bias] = pair(parameters, weights, bias)?;
+            // While a net learns its weights are others in every pass.
+            let kept = (pass.mode == Mode::Test).then_some(kept);
+            conv::forward(machine, &shape, batch, x, (value, kept), &bias.value, activation, y)
         }
         Op::ConvInputGradient { window, in_maps, out_maps, output_gradient, weights, input_gradient } => {
             let ([dy], [dx]) = views(

@@ -14,6 +14,7 @@ mod execute;
 mod gemm;
 mod input;
 mod isa;
+mod kept;
 mod local;
 mod norm;
 mod peak;

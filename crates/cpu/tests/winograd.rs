@@ -1,19 +1,14 @@
 //! How far convolutions are from f64, computed directly and by transforms. Both ways make sums of thousands of rounded
 //! products; the transforms round a few times more, before and after. docs/cpu.md states the bounds that are held here.
 
-use ilsvrc_cpu::{Convolution, CpuBackend, InstructionSet};
-use ilsvrc_network::{
-    Activation, Backend, Buffer, BufferId, Learning, Mode, Net, Op, ParamId, Parameter, Pass, Plan, Slot,
-    TowerPlan, Window,
-};
-use ilsvrc_random::{Purpose, Stream};
-use ilsvrc_reference::ReferenceBackend;
+mod layer;
 
-const INPUT: BufferId = BufferId(0);
-const OUTPUT: BufferId = BufferId(1);
+use ilsvrc_cpu::{Convolution, CpuBackend, InstructionSet};
+use ilsvrc_network::{Activation, Backend, BufferId, Mode, Op, Pass, Slot, Window};
+use ilsvrc_reference::ReferenceBackend;
+use layer::{BIAS, INPUT, OUTPUT, WEIGHTS, normal, plan};
+
 const GRADIENT: BufferId = BufferId(2);
-const WEIGHTS: ParamId = ParamId(0);
-const BIAS: ParamId = ParamId(1);
 
 /// (side, size, pad, input maps, output maps, images): the paper's second and third layers, with fewer maps where a
 /// sum does not run over them.
@@ -138,38 +133,4 @@ fn errors_are_a_small_multiple_of_those_of_direct_convolutions() {
             }
         }
     }
-}
-
-/// Numbers of a normal distribution.
-fn normal(index: u32, length: usize, deviation: f32) -> Vec<f32> {
-    let stream = Stream::new(7, Purpose::Weights, 0, index);
-    let mut numbers: Vec<f32> =
-        (0..length.div_ceil(2) as u32).flat_map(|pair| stream.normal_pair(pair)).collect();
-    numbers.truncate(length);
-    numbers.iter_mut().for_each(|x| *x *= deviation);
-    numbers
-}
-
-/// One tower with these buffers side by side and these parameters.
-fn plan(batch: usize, buffers: &[usize], parameters: &[usize]) -> Plan {
-    let mut arena = 0;
-    let buffers = buffers.iter().map(|elements| {
-        let offset = arena;
-        arena += elements * batch;
-        Buffer { elements: *elements, offset, name: "buffer".into() }
-    });
-    let buffers = buffers.collect();
-    let learning = Learning { weight_std: 0.0, bias: 0.0, weight_rate: 1.0, bias_rate: 1.0, decay: None };
-    let parameters = parameters.iter().enumerate().map(|(i, length)| Parameter {
-        name: "parameter".into(),
-        layer: 0,
-        shape: vec![*length],
-        bias: i == 1,
-        learning,
-    });
-    let parameters = parameters.collect();
-    let tower =
-        TowerPlan { buffers, parameters, arena, input: INPUT, probabilities: None, outputs: Vec::new() };
-    let net = Net { name: "layer".into(), image: 1, crop: 1, towers: 1, layers: Vec::new() };
-    Plan { net, batch, classes: 1, towers: vec![tower], forward: Vec::new(), backward: Vec::new() }
 }

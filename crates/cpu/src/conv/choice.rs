@@ -16,7 +16,7 @@ pub enum Convolution {
 /// Maps that a kernel reads and writes, at least, for the transforms to be worth it.
 const LEAST_MAPS: usize = 16;
 
-/// Tiles of a batch, at least, for transforming the weights to be worth it.
+/// Tiles of a batch, at least, for transforming the weights to be worth it where they are not kept.
 const LEAST_TILES: usize = 64;
 
 /// Kernels that have transforms.
@@ -29,9 +29,15 @@ pub(super) enum Transformed {
 }
 
 impl Convolution {
-    /// The transforms to use for a convolution, if any; `side` is that of the maps that are cut into tiles. Does not
-    /// look at threads, so that their number changes no result.
-    pub(super) fn transformed(self, shape: &Shape, side: usize, batch: usize) -> Option<Transformed> {
+    /// The transforms to use for a convolution, if any; `side` is that of the maps that are cut into tiles, `kept` whether
+    /// transformed weights serve more than this pass. Does not look at threads, so that their number changes no result.
+    pub(super) fn transformed(
+        self,
+        shape: &Shape,
+        side: usize,
+        batch: usize,
+        kept: bool,
+    ) -> Option<Transformed> {
         let (transformed, tile) = match shape.window.size {
             3 => (Transformed::Three, 4),
             5 => (Transformed::Five, 2),
@@ -40,7 +46,7 @@ impl Convolution {
         let worth = match self {
             Self::Automatic => {
                 shape.in_maps.min(shape.out_maps) >= LEAST_MAPS
-                    && batch * side.div_ceil(tile).pow(2) >= LEAST_TILES
+                    && (kept || batch * side.div_ceil(tile).pow(2) >= LEAST_TILES)
             }
             Self::Direct => false,
             Self::Winograd => true,
@@ -56,13 +62,16 @@ mod tests {
 
     #[test]
     fn transforms_are_chosen_by_shape_and_batch() {
-        let chosen = |[side, size, stride, in_maps, out_maps]: [usize; 5], batch| {
+        let choose = |[side, size, stride, in_maps, out_maps]: [usize; 5], batch, kept| {
             let window = Window { input: side, output: side, size, stride, pad: size / 2 };
             let shape = Shape { window, in_maps, out_maps };
-            Convolution::Automatic.transformed(&shape, side, batch).is_some()
+            Convolution::Automatic.transformed(&shape, side, batch, kept).is_some()
         };
+        let chosen = |shape, batch| choose(shape, batch, false);
         assert!(chosen([27, 5, 1, 48, 128], 1), "196 tiles");
         assert!(!chosen([13, 3, 1, 256, 192], 3) && chosen([13, 3, 1, 256, 192], 4), "16 tiles an image");
+        assert!(choose([13, 3, 1, 256, 192], 1, true), "weights that are kept");
+        assert!(!choose([55, 11, 4, 3, 48], 1, true) && !choose([13, 3, 1, 256, 8], 1, true), "kept or not");
         assert!(!chosen([55, 11, 4, 3, 48], 128), "no transforms");
         assert!(!chosen([27, 5, 2, 48, 128], 128), "a step of 2");
         assert!(!chosen([32, 5, 1, 3, 32], 128) && !chosen([13, 3, 1, 256, 8], 128), "few maps");

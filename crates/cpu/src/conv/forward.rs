@@ -5,6 +5,7 @@ use super::{Padded, Shape, winograd};
 use crate::arena::Shared;
 use crate::backend::Machine;
 use crate::gemm::{Finish, Left, MAX_ROWS, Matrix, Rows, Tile, pack};
+use crate::kept::{Form, Kept};
 use ilsvrc_diagnostics::Result;
 use ilsvrc_network::Activation;
 use rayon::prelude::*;
@@ -16,13 +17,13 @@ const TASK_ELEMENTS: usize = 48 * 1024;
 /// Small maps of several images make one task until it has this many positions, or it would only move weights.
 const TASK_POSITIONS: usize = 512;
 
-/// `output = activation(conv(input, weights) + bias)`; weights HWIO.
+/// `output = activation(conv(input, weights) + bias)`; weights HWIO, and where they are kept in the form that is multiplied.
 pub(crate) fn forward(
     machine: &mut Machine,
     shape: &Shape,
     batch: usize,
     input: &[f32],
-    weights: &[f32],
+    (weights, kept): (&[f32], Option<&mut Kept>),
     bias: &[f32],
     activation: Activation,
     output: &mut [f32],
@@ -37,8 +38,8 @@ pub(crate) fn forward(
     };
     let weights = Matrix { data: weights, stride: out_maps };
     let finish = Finish { accumulate: false, bias: Some(bias), activation };
-    let way = machine.convolution.transformed(shape, sliding.side, batch);
-    sliding.compute(way, machine, batch, input, &weights, finish, output)
+    let way = machine.convolution.transformed(shape, sliding.side, batch, kept.is_some());
+    sliding.compute(way, machine, batch, input, (&weights, kept), finish, output)
 }
 
 /// `input_gradient = conv_transposed(output_gradient, weights)`. With `i = o * stride - pad + k` for kernel position
@@ -63,8 +64,8 @@ pub(crate) fn input_gradient(
     let sliding = Sliding { padded, size: window.size, stride: 1, side: window.input, maps: in_maps };
     let weights = Flipped { weights, positions: window.size * window.size, in_maps, out_maps };
     let finish = Finish { accumulate: false, bias: None, activation: Activation::None };
-    let way = machine.convolution.transformed(shape, sliding.side, batch);
-    sliding.compute(way, machine, batch, output_gradient, &weights, finish, input_gradient)
+    let way = machine.convolution.transformed(shape, sliding.side, batch, false);
+    sliding.compute(way, machine, batch, output_gradient, (&weights, None), finish, input_gradient)
 }
 
 /// Kernels turned around and transposed: row (position, output map), column (input map).
@@ -132,7 +133,7 @@ impl Sliding {
         machine: &mut Machine,
         batch: usize,
         input: &[f32],
-        weights: &impl Rows,
+        weights: (&impl Rows, Option<&mut Kept>),
         finish: Finish,
         output: &mut [f32],
     ) -> Result<()> {
@@ -149,7 +150,7 @@ impl Sliding {
         machine: &mut Machine,
         batch: usize,
         input: &[f32],
-        weights: &impl Rows,
+        (weights, kept): (&impl Rows, Option<&mut Kept>),
         finish: Finish,
         output: &mut [f32],
     ) -> Result<()> {
@@ -159,7 +160,13 @@ impl Sliding {
         let terms = self.size * run;
         let (group, bands) = self.split(batch, machine.pool.current_num_threads());
         let rows = self.side.div_ceil(bands);
-        let (packed, own) = machine.scratch.get(panels.packed(terms), group * self.elements(rows))?;
+        let length = panels.packed(terms);
+        let shared = if kept.is_some() { 0 } else { length };
+        let (packed, own) = machine.scratch.get(shared, group * self.elements(rows))?;
+        let (packed, ready) = match kept {
+            Some(kept) => kept.weights(Form::Packed, length)?,
+            None => (packed, false),
+        };
         let segments: Vec<usize> = (0..self.size).map(|y| y * self.padded.width * self.padded.maps).collect();
         let output = Shared::new(output);
 
@@ -199,7 +206,9 @@ impl Sliding {
         };
 
         machine.pool.install(|| {
-            pack(weights, terms, panels, packed);
+            if !ready {
+                pack(weights, terms, panels, packed);
+            }
             let packed = &*packed;
             (0..batch.div_ceil(group) * bands).into_par_iter().for_each(|i| {
                 let (image, band) = (i / bands * group, i % bands);

@@ -30,7 +30,7 @@ pub(crate) fn weight_gradient(
     weights_gradient: &mut [f32],
     bias_gradient: &mut [f32],
 ) -> Result<()> {
-    let compute = match machine.convolution.transformed(shape, shape.window.output, batch) {
+    let compute = match machine.convolution.transformed(shape, shape.window.output, batch, false) {
         Some(_) => winograd::weight_gradient,
         None if few_weights::few(shape) => few_weights::weight_gradient,
         None => direct,

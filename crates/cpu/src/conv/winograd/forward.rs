@@ -9,6 +9,7 @@ use crate::conv::forward::Sliding;
 use crate::gemm::{
     Finish, Left, MAX_ROWS, MAX_WIDTH, Panel, Panels, Rows, STORE, Tile, Vector, VectorWork, run_on_vectors,
 };
+use crate::kept::{Form, Kept};
 use ilsvrc_diagnostics::Result;
 use ilsvrc_network::Activation;
 use rayon::prelude::*;
@@ -31,7 +32,7 @@ pub(in crate::conv) fn run<const N: usize, const R: usize>(
     machine: &mut Machine,
     batch: usize,
     maps_in: &[f32],
-    weights: &impl Rows,
+    (weights, kept): (&impl Rows, Option<&mut Kept>),
     finish: Finish,
     maps_out: &mut [f32],
 ) -> Result<()> {
@@ -48,14 +49,21 @@ pub(in crate::conv) fn run<const N: usize, const R: usize>(
     let tasks = total.div_ceil(most).next_multiple_of(machine.pool.current_num_threads()).min(total);
     let most = total.div_ceil(tasks);
     let sizes = [most * from + SKEW, most * to + SKEW];
-    let (packed, own) = machine.scratch.get(PRODUCTS * matrix + from, PRODUCTS * (sizes[0] + sizes[1]))?;
-    let (packed, zeros) = packed.split_at_mut(PRODUCTS * matrix);
+    let length = PRODUCTS * matrix;
+    let shared = if kept.is_some() { 0 } else { length };
+    let (packed, own) = machine.scratch.get(shared + from, PRODUCTS * (sizes[0] + sizes[1]))?;
+    let (packed, zeros) = packed.split_at_mut(shared);
     zeros.fill(0.0);
+    let (packed, ready) = match kept {
+        Some(kept) => kept.weights(Form::Transformed, length)?,
+        None => (packed, false),
+    };
     let maps_out = Shared::new(maps_out);
 
     machine.pool.install(|| {
         let shared = Shared::new(packed);
-        (0..from.div_ceil(TASK_ROWS)).into_par_iter().for_each(|task| {
+        let left = if ready { 0 } else { from };
+        (0..left.div_ceil(TASK_ROWS)).into_par_iter().for_each(|task| {
             let rows = task * TASK_ROWS..from.min((task + 1) * TASK_ROWS);
             run_on_vectors(set, Weights::<_, R> { weights, from, rows, panels, packed: shared });
         });
