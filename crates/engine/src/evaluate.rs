@@ -62,7 +62,7 @@ impl Session {
         // Zeros where other ranks' images are.
         let mut probabilities = vec![0.0; total * classes];
         let mut means = Vec::new();
-        let walked = self.walk_part(&walk, self.ranks.place(), cancel, &mut |rows, progress| {
+        let walked = self.walk_part(&walk, cancel, &mut |rows, progress| {
             means.clear();
             mean_over_views(rows.probabilities, rows.views, classes, &mut means);
             probabilities[rows.first * classes..][..means.len()].copy_from_slice(&means);

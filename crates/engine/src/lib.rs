@@ -27,7 +27,7 @@ pub use interchange::{
 pub use machine::Machine;
 pub use model_file::{ModelFile, read_metadata};
 pub use options::{CacheOptions, Options, Purpose};
-pub use ranks::{World, join, leave};
+pub use ranks::{Ranks, World, current as current_ranks, join, leave};
 pub use session::Session;
 pub use stages::{Stage, StageShares};
 pub use train::{TrainReport, TrainRequest, TrainStep};

@@ -17,18 +17,19 @@ pub struct World {
     pub hosts: Vec<String>,
 }
 
-/// How many there are, and what they need of each other; alone unless they were joined.
+/// How many there are, and what they need of each other; alone unless they were joined. All of them make the same calls, in the
+/// same order.
 #[derive(Clone, Default)]
-pub(crate) struct Ranks(pub(crate) Option<Arc<dyn Collective>>);
+pub struct Ranks(pub(crate) Option<Arc<dyn Collective>>);
 
 impl Ranks {
     /// Which one this is, and how many there are.
-    pub(crate) fn place(&self) -> (usize, usize) {
+    pub fn place(&self) -> (usize, usize) {
         self.0.as_ref().map_or((0, 1), |ranks| (ranks.rank(), ranks.size()))
     }
 
     /// The part of `whole` that is this rank's.
-    pub(crate) fn part(&self, whole: usize) -> Range<usize> {
+    pub fn part(&self, whole: usize) -> Range<usize> {
         ilsvrc_images::part(whole, self.place())
     }
 
@@ -42,11 +43,39 @@ impl Ranks {
     }
 
     /// Values of which each rank has some and zeros for the others': all of them.
-    pub(crate) fn together(&self, values: Vec<f32>) -> Result<Vec<f32>> {
+    ///
+    /// # Errors
+    /// `RANK_LOST`.
+    pub fn together(&self, values: Vec<f32>) -> Result<Vec<f32>> {
         match &self.0 {
             None => Ok(values),
             Some(ranks) => ranks.sum(values),
         }
+    }
+
+    /// As [`Ranks::together`], of f64.
+    ///
+    /// # Errors
+    /// `RANK_LOST`.
+    pub fn together_exact(&self, values: Vec<f64>) -> Result<Vec<f64>> {
+        match &self.0 {
+            None => Ok(values),
+            Some(ranks) => ranks.sum_exact(values),
+        }
+    }
+
+    /// What rank 0 says, on all of them; a number below 2^53.
+    pub(crate) fn of_first(&self, value: usize) -> Result<usize> {
+        let own = if self.place().0 == 0 { value as f64 } else { 0.0 };
+        Ok(self.together_exact(vec![own])?[0] as usize)
+    }
+
+    /// Waits until all ranks have come as far.
+    ///
+    /// # Errors
+    /// `RANK_LOST`.
+    pub fn wait(&self) -> Result<()> {
+        self.together_exact(vec![0.0]).map(drop)
     }
 
     /// What went over the wire.
@@ -88,7 +117,8 @@ mod joined {
 
     static MPI: Mutex<Option<Arc<Mpi>>> = Mutex::new(None);
 
-    pub(crate) fn current() -> Ranks {
+    /// Those that this process has joined.
+    pub fn current() -> Ranks {
         let mpi = MPI.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ranks(mpi.map(|mpi| mpi as Arc<dyn Collective>))
     }
@@ -120,7 +150,8 @@ mod joined {
     use super::{Error, Ranks, Result, World};
     use ilsvrc_diagnostics::RANKS_UNAVAILABLE;
 
-    pub(crate) fn current() -> Ranks {
+    /// None can be joined.
+    pub fn current() -> Ranks {
         Ranks::default()
     }
 
@@ -143,5 +174,4 @@ mod joined {
     }
 }
 
-pub(crate) use joined::current;
-pub use joined::{join, leave};
+pub use joined::{current, join, leave};

@@ -95,6 +95,11 @@ impl Session {
         &self.layout
     }
 
+    /// The ranks that it works together with.
+    pub fn ranks(&self) -> &Ranks {
+        &self.ranks
+    }
+
     /// The description of the net.
     pub fn net(&self) -> &Net {
         &self.executor.plan().net

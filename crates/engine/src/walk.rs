@@ -63,34 +63,77 @@ pub(crate) struct Outputs {
 }
 
 impl Session {
-    /// Walks over a split with the model's mean image (the data set's where no model was loaded or trained).
+    /// Walks over a split with the model's mean image (the data set's where no model was loaded or trained). Of several ranks each
+    /// makes some of the passes, and on all of them `each` hears of all passes: the same calls with the same numbers as in one process.
     ///
     /// # Errors
-    /// `INTERRUPTED` when `cancel` is set; `LAYER_UNKNOWN`; those of the data set and of `each`.
+    /// `INTERRUPTED` when `cancel` is set, on any rank; `LAYER_UNKNOWN`; `RANK_LOST`; those of the data set and of `each`.
     pub fn walk(
         &mut self,
         request: &WalkRequest,
         cancel: &AtomicBool,
         each: &mut dyn FnMut(&Rows, Progress) -> Result<()>,
     ) -> Result<()> {
-        self.walk_part(request, (0, 1), cancel, each)
+        let ranks = self.ranks.clone();
+        if ranks.place().1 == 1 {
+            return self.walk_part(request, cancel, each);
+        }
+        let dataset = self.dataset(&request.dataset)?;
+        let labels: Vec<u32> = dataset.images(&request.split)?.iter().map(|image| image.class).collect();
+        let (pass, views) = (self.pass(request.views), request.views.of(self.net()).len());
+        // Of an image in all its views.
+        let elements = views * self.elements(request.layer.as_deref())?;
+        let classes = views * self.executor.plan().classes;
+        let (mut seen, go_on) = (0, AtomicBool::new(false));
+        self.walk_part(request, &go_on, &mut |rows, progress| {
+            // All stop after the same images.
+            if ranks.anyone(cancel)? {
+                return Err(Error::new(INTERRUPTED, "stopped on request"));
+            }
+            let (images, own) = (progress.done - seen, rows.first - seen);
+            let mut values = vec![0.0; images * (classes + elements)];
+            let (probabilities, features) = values.split_at_mut(images * classes);
+            probabilities[own * classes..][..rows.probabilities.len()].copy_from_slice(rows.probabilities);
+            features[own * elements..][..rows.features.len()].copy_from_slice(rows.features);
+            let values = ranks.together(values)?;
+            let (probabilities, features) = values.split_at(images * classes);
+            for first in (0..images).step_by(pass) {
+                let some = first..images.min(first + pass);
+                let rows = Rows {
+                    first: seen + first,
+                    images: some.len(),
+                    views,
+                    labels: &labels[seen + some.start..seen + some.end],
+                    probabilities: &probabilities[some.start * classes..some.end * classes],
+                    features: &features[some.start * elements..some.end * elements],
+                };
+                each(&rows, Progress { done: seen + some.end, ..progress })?;
+            }
+            seen = progress.done;
+            Ok(())
+        })
     }
 
-    /// The part of a walk that is rank `part.0`'s of `part.1`. The progress is that of all, were they as fast.
+    /// Images that go through the net at once in all their views; of more views than a pass has, some passes each.
+    fn pass(&self, views: Views) -> usize {
+        (self.executor.plan().batch / views.of(self.net()).len()).max(1)
+    }
+
+    /// The part of a walk that is this rank's. The progress is that of all, were they as fast.
     pub(crate) fn walk_part(
         &mut self,
         request: &WalkRequest,
-        part: (usize, usize),
         cancel: &AtomicBool,
         each: &mut dyn FnMut(&Rows, Progress) -> Result<()>,
     ) -> Result<()> {
+        let part = self.ranks.place();
         let dataset = self.dataset(&request.dataset)?;
         let total = count(&dataset, &request.split)?;
         let mean = self.mean.clone().unwrap_or_else(|| Arc::new(dataset.mean()));
         let views = request.views.of(self.net());
         let layer = request.layer.as_deref();
         self.elements(layer)?;
-        let at_once = (self.executor.plan().batch / views.len()).max(1) * part.1;
+        let at_once = self.pass(request.views) * part.1;
         let options = LoaderOptions {
             split: request.split.clone(),
             // As many images as fill a pass of each rank with their views.
@@ -115,7 +158,7 @@ impl Session {
             let whole = at_once.min(total - done);
             self.see(&batch.pixels, &views, &mean, layer, &mut outputs)?;
             let rows = Rows {
-                first: done + ilsvrc_images::part(whole, part).start,
+                first: done + ilsvrc_images::pass(whole, at_once, part).start,
                 images: batch.n,
                 views: views.len(),
                 labels: &batch.labels,

@@ -5,8 +5,9 @@ mod common;
 use common::{BATCH, Data, STEPS, options, request, weights};
 use ilsvrc_collective::threads;
 use ilsvrc_diagnostics::{RANKS_DIFFER, Result};
-use ilsvrc_engine::{EvaluateRequest, Options, Session, TrainStep, Views};
+use ilsvrc_engine::{EvaluateRequest, Options, Session, TrainStep, Views, WalkRequest};
 use ilsvrc_images::Shuffle;
+use ilsvrc_network::Layer;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -122,6 +123,54 @@ fn one_that_is_asked_to_stop_stops_the_evaluation_of_all() {
         session.evaluate(&request, &stop, &mut |_| {}).unwrap_err().code
     });
     assert_eq!(codes, [ilsvrc_diagnostics::INTERRUPTED; 2]);
+}
+
+/// All that a walk over the nine validation images calls its listener with: `(first, images, labels)`, probabilities, features.
+fn walked(session: &mut Session, data: &Path, views: Views) -> Vec<(usize, Vec<u32>, Vec<f32>, Vec<f32>)> {
+    let layer = session.net().layers.iter().rev().filter_map(Layer::name).nth(1).map(str::to_owned);
+    let walk = WalkRequest { dataset: data.into(), split: "val".into(), views, layer };
+    let mut calls = Vec::new();
+    session
+        .walk(&walk, &AtomicBool::new(false), &mut |rows, progress| {
+            assert_eq!((rows.labels.len(), progress.done), (rows.images, rows.first + rows.images));
+            let (probabilities, features) = (rows.probabilities.to_vec(), rows.features.to_vec());
+            calls.push((rows.first, rows.labels.to_vec(), probabilities, features));
+            Ok(())
+        })
+        .unwrap();
+    calls
+}
+
+/// With four ranks some have no pass in the last round; with one view a pass has several images, with ten one image has several passes.
+#[test]
+fn a_walk_makes_the_same_calls_on_every_rank_as_in_one_process() {
+    let data = Data::new();
+    for views in [Views::Centre, Views::Ten] {
+        let alone = walked(&mut Session::open(options(1, &["cpu"])).unwrap(), &data.path(), views);
+        assert!(alone.len() > 1 && alone.iter().all(|call| !call.3.is_empty()));
+        for size in [2, 4] {
+            for calls in ranks(size, |_, mut session| walked(&mut session, &data.path(), views)) {
+                assert_eq!(calls, alone, "{size} ranks");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_that_is_asked_to_stop_stops_the_walk_of_all() {
+    let data = Data::new();
+    let walk = WalkRequest { dataset: data.path(), split: "val".into(), views: Views::Ten, layer: None };
+    let stopped = ranks(3, |rank, mut session| {
+        let (stop, mut calls) = (AtomicBool::new(false), 0);
+        let error = session.walk(&walk, &stop, &mut |_, _| {
+            calls += 1;
+            stop.store(rank == 2, Ordering::Relaxed);
+            Ok(())
+        });
+        (error.unwrap_err().code, calls)
+    });
+    // After the first round, in which each has made a pass.
+    assert_eq!(stopped, [(ilsvrc_diagnostics::INTERRUPTED, 3); 3]);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub use dataset::{
 pub use index::{Row, ShardIndex};
 pub use jpeg::{Colour, Decoded, Decoder, Encoder, Header, Image, MAX_PIXELS, MAX_SIDE, read_header};
 pub use loader::{
-    Batch, CropView, LoadMode, Loader, LoaderOptions, NewMemory, Pixels, Shuffle, StageTimes, part,
+    Batch, CropView, LoadMode, Loader, LoaderOptions, NewMemory, Pixels, Shuffle, StageTimes, part, pass,
 };
 pub use lookup::{ImageRow, NamedRow, image_rows};
 pub use memory::available_memory;

@@ -52,8 +52,8 @@ pub struct LoaderOptions {
     pub split: String,
     /// Images in a batch, over all parts; the last one of an epoch may be shorter.
     pub batch: usize,
-    /// Which part of each batch, `(rank, size)` as of [`part`]: `(0, 1)` for all of it. A short batch may leave some without
-    /// an image.
+    /// Which part of each batch, `(rank, size)`: `(0, 1)` for all of it; as of [`part`], whole images as of [`pass`]. A short
+    /// batch may leave some without an image.
     pub part: (usize, usize),
     /// Seed of order and augmentation.
     pub seed: u64,
@@ -138,7 +138,10 @@ impl Work {
     fn places(&self, number: usize) -> Range<usize> {
         let start = number * self.options.batch;
         let whole = self.order.images.len().min(start + self.options.batch) - start;
-        let part = part(whole, self.options.part);
+        let part = match self.options.mode {
+            LoadMode::Train { .. } => part(whole, self.options.part),
+            LoadMode::Whole => pass(whole, self.options.batch, self.options.part),
+        };
         start + part.start..start + part.end
     }
 
@@ -211,6 +214,13 @@ impl Work {
 /// another.
 pub fn part(whole: usize, (rank, size): (usize, usize)) -> Range<usize> {
     whole * rank / size..whole * (rank + 1) / size
+}
+
+/// The part of rank `rank` in a batch of `whole` images, which is `batch` where it is not short: passes through the net that one
+/// process would make, one after the other, so that none is of another size and computed in another way.
+pub fn pass(whole: usize, batch: usize, (rank, size): (usize, usize)) -> Range<usize> {
+    let images = batch.div_ceil(size);
+    whole.min(rank * images)..whole.min((rank + 1) * images)
 }
 
 /// Loads one epoch in the background. Dropping it stops its threads.

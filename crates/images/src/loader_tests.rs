@@ -58,6 +58,23 @@ fn batches_do_not_depend_on_threads_nor_on_the_start() {
     }
 }
 
+/// Passes of several ranks are those that one process makes, so none is of another size; some ranks have none at the end.
+#[test]
+fn whole_images_are_shared_out_by_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(folder.path());
+    let whole = LoaderOptions { mode: LoadMode::Whole, ..training(2) };
+    let expected = load(&dataset, whole.clone());
+    for size in [2, 3, 7] {
+        let part = |rank| LoaderOptions { batch: 5 * size, part: (rank, size), ..whole.clone() };
+        let parts: Vec<_> = (0..size).map(|rank| load(&dataset, part(rank))).collect();
+        let passes = (0..parts[0].len()).flat_map(|number| parts.iter().map(move |part| &part[number]));
+        let (some, none): (Vec<&Batch>, Vec<&Batch>) = passes.partition(|batch| batch.n > 0);
+        assert_eq!(some, expected.iter().collect::<Vec<_>>(), "{size} ranks");
+        assert_eq!(none.len(), parts[0].len() * size - expected.len());
+    }
+}
+
 /// 26 images in batches of five: of seven parts two have none of a batch, and six none of the last one.
 #[test]
 fn parts_of_batches_make_them_up() {

@@ -9,9 +9,10 @@ pub mod session;
 pub mod store;
 
 use ilsvrc_diagnostics::{Error, NET_INVALID, Result};
-use ilsvrc_engine::{Machine, join, leave, memory};
+use ilsvrc_engine::{Machine, current_ranks, join, leave, memory};
 use ilsvrc_network::Net;
 use job::{Emit, Event, Job, Outcome, guarded, parse, start};
+use napi::bindgen_prelude::Float32Array;
 use napi_derive::napi;
 use serde_json::Value;
 
@@ -48,6 +49,13 @@ pub fn join_ranks(emit: Emit) -> napi::Result<Job> {
 #[napi(ts_args_type = "emit: (event: Event) => void")]
 pub fn leave_ranks(emit: Emit) -> napi::Result<Job> {
     start(emit, |_| Outcome::json(&leave()?))
+}
+
+/// Sums each value over all ranks, as data; alone these are the values themselves. Exact where all but one have zeros.
+#[napi(ts_args_type = "values: Float32Array, emit: (event: Event) => void")]
+pub fn sum_ranks(values: Float32Array, emit: Emit) -> napi::Result<Job> {
+    let values = values.to_vec();
+    start(emit, move |_| Ok(Outcome::json(&())?.data(current_ranks().together(values)?)))
 }
 
 fn parse_net(json: &str) -> Result<Net> {

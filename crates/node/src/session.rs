@@ -115,12 +115,13 @@ impl NativeSession {
         })
     }
 
-    /// Trains a box head and keeps it: `BoxRequest` to `HeadRecord`, with a `BoxProgress` for each batch and epoch.
+    /// Trains a box head and keeps it: `BoxRequest` to `HeadRecord`, with a `BoxProgress` for each batch and epoch. Null on ranks
+    /// other than 0.
     #[napi(ts_args_type = "request: string, emit: (event: Event) => void")]
     pub fn fit_boxes(&self, request: String, emit: Emit) -> napi::Result<Job> {
         self.start(emit, move |session, context| {
             let emit = &mut |progress| context.progress(&progress);
-            Outcome::json(session.fit_boxes(&parse(&request)?, &context.cancel, emit)?)
+            Outcome::json(&session.fit_boxes(&parse(&request)?, &context.cancel, emit)?)
         })
     }
 

@@ -3,10 +3,10 @@
 use crate::job::{Context, Emit, Job, Outcome, parse, start};
 use crate::session::NativeSession;
 use ilsvrc_diagnostics::{Error, FEATURES_UNUSABLE, INTERNAL, Result};
-use ilsvrc_engine::{Session, WalkRequest};
+use ilsvrc_engine::{Ranks, Session, WalkRequest, current_ranks};
 use ilsvrc_images::{Manifest, image_rows};
 use ilsvrc_search::{
-    About, Class, Format, Id, Meta, Neighbour, Precision, Store, StoreWriter, WriterOptions,
+    About, Class, Format, Id, Meta, Neighbour, Precision, Store, StoreWriter, WriterOptions, merge,
 };
 use napi::bindgen_prelude::Float32Array;
 use napi_derive::napi;
@@ -44,7 +44,7 @@ impl Origin {
 #[napi]
 impl NativeSession {
     /// Writes the features of a split into a store: `{store, precision, components}` and its origin, to its `Meta` and the
-    /// seconds that it took.
+    /// seconds that it took. Of several ranks all compute, and rank 0 writes.
     #[napi(ts_args_type = "request: string, emit: (event: Event) => void")]
     pub fn index(&self, request: String, emit: Emit) -> napi::Result<Job> {
         #[derive(Deserialize)]
@@ -70,19 +70,30 @@ impl NativeSession {
                 rows.map(|image| Id { key: image.row.key, path: image.row.path, class: image.row.class });
             let ids: Vec<Id> = ids.collect();
             let options = WriterOptions { precision, components };
-            let mut writer = StoreWriter::create(&store, origin.about()?, elements, options)?;
+            let mut writer = match session.ranks().place().0 {
+                0 => Some(StoreWriter::create(&store, origin.about()?, elements, options)?),
+                _ => None,
+            };
             session.walk(&origin.walk, &context.cancel, &mut |rows, progress| {
-                writer.append(rows.features, &ids[rows.first..rows.first + rows.images])?;
+                if let Some(writer) = &mut writer {
+                    writer.append(rows.features, &ids[rows.first..rows.first + rows.images])?;
+                }
                 context.progress(&progress);
                 Ok(())
             })?;
-            let meta = writer.finish()?;
+            let written = writer.map(StoreWriter::finish).transpose()?;
+            // The others find it when it is in its place.
+            session.ranks().wait()?;
+            let meta = match written {
+                Some(meta) => meta,
+                None => Store::open(&store)?.meta().clone(),
+            };
             Outcome::json(&Indexed { meta, seconds: begin.elapsed().as_secs_f64() })
         })
     }
 
     /// The nearest rows of each image of a split: a `WalkRequest` and `{k}` to `{images, k, seconds}`, with the distances
-    /// (squared) as data and the rows as labels, both `images x k`.
+    /// (squared) as data and the rows as labels, both `images x k`. Shared out to ranks as [`NativeStore::search`] is.
     #[napi(ts_args_type = "store: NativeStore, request: string, emit: (event: Event) => void")]
     pub fn nearest(&self, store: &NativeStore, request: String, emit: Emit) -> napi::Result<Job> {
         #[derive(Deserialize)]
@@ -98,9 +109,12 @@ impl NativeSession {
             expect_elements(&store, elements)?;
             let begin = Instant::now();
             let k = k.min(store.meta().count);
+            let ranks = session.ranks().clone();
             let (mut distances, mut rows) = (Vec::new(), Vec::new());
             session.walk(&walk, &context.cancel, &mut |images, progress| {
-                for Neighbour { row, distance } in store.search(images.features, k)?.into_iter().flatten() {
+                for Neighbour { row, distance } in
+                    search(&store, images.features, k, &ranks)?.into_iter().flatten()
+                {
                     distances.push(distance as f32);
                     rows.push(row as u32);
                 }
@@ -144,7 +158,8 @@ impl NativeStore {
         })
     }
 
-    /// The `k` nearest rows of each query: lists of `{row, distance, key, path, class}`.
+    /// The `k` nearest rows of each query: lists of `{row, distance, key, path, class}`. Of several ranks each searches a part of the
+    /// store, and all of them find all.
     #[napi(ts_args_type = "queries: Float32Array, k: number, emit: (event: Event) => void")]
     pub fn search(&self, queries: Float32Array, k: u32, emit: Emit) -> napi::Result<Job> {
         #[derive(Serialize)]
@@ -157,7 +172,7 @@ impl NativeStore {
         let queries = queries.to_vec();
         self.start(emit, move |store| {
             let found = |Neighbour { row, distance }| Ok(Found { row, distance, id: store.id(row)? });
-            let lists = store.search(&queries, k as usize)?.into_iter();
+            let lists = search(store, &queries, k as usize, &current_ranks())?.into_iter();
             let lists = lists.map(|list| list.into_iter().map(found).collect::<Result<Vec<_>>>());
             Outcome::json(&lists.collect::<Result<Vec<_>>>()?)
         })
@@ -230,6 +245,34 @@ impl NativeStore {
 fn opened(slot: &Mutex<Option<Arc<Store>>>) -> Result<Arc<Store>> {
     let slot = slot.lock().map_err(|_| unusable())?;
     slot.clone().ok_or_else(|| Error::new(INTERNAL, "the store is not open"))
+}
+
+/// The `k` nearest rows of each query, of which each rank looks for those in its part of the store.
+fn search(store: &Store, queries: &[f32], k: usize, ranks: &Ranks) -> Result<Vec<Vec<Neighbour>>> {
+    let (rank, size) = ranks.place();
+    if size == 1 {
+        return store.search(queries, k);
+    }
+    let (count, k) = (store.meta().count, k.min(store.meta().count));
+    let own = store.search_rows(queries, k, ranks.part(count))?;
+    // A place for each neighbour that a rank may have found: its distance, and its row counted from 1, so that 0 is none.
+    let queries = own.len();
+    let mut places = vec![0.0; size * queries * k * 2];
+    let mine = places[rank * queries * k * 2..].chunks_exact_mut((k * 2).max(1));
+    for (places, found) in mine.zip(&own) {
+        for (place, found) in places.as_chunks_mut().0.iter_mut().zip(found) {
+            *place = [found.distance, (found.row + 1) as f64];
+        }
+    }
+    let places = ranks.together_exact(places)?;
+    let (places, _) = places.as_chunks::<2>();
+    let list = |places: &[[f64; 2]]| {
+        let found = places.iter().filter(|[_, row]| *row > 0.0);
+        found.map(|&[distance, row]| Neighbour { row: row as usize - 1, distance }).collect()
+    };
+    let parts = (0..size)
+        .map(|rank| (0..queries).map(|query| list(&places[(rank * queries + query) * k..][..k])).collect());
+    Ok(merge(parts.collect(), k))
 }
 
 fn expect_rows(store: &Store, end: usize) -> Result<()> {

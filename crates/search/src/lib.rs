@@ -22,7 +22,7 @@ pub use export::{Format, export};
 pub use ids::Id;
 pub use kernels::{InstructionSet, peak_products, read_rate};
 pub use meta::{About, Class, Fitted, Meta, Precision};
-pub use search::{Candidate, Neighbour, QUERIES_A_PASS};
+pub use search::{Candidate, Neighbour, QUERIES_A_PASS, merge};
 pub use store::Store;
 pub use writer::{StoreWriter, WriterOptions};
 

@@ -68,13 +68,24 @@ impl Store {
     /// `FEATURES_UNUSABLE` where the queries are not whole vectors of usable numbers, `STORE_CORRUPT` where those of the store
     /// are not.
     pub fn search(&self, queries: &[f32], k: usize) -> Result<Vec<Vec<Neighbour>>> {
+        self.search_rows(queries, k, 0..self.meta().count)
+    }
+
+    /// As [`Store::search`], among some rows only: what several searchers of a part each find is [`merge`]d.
+    ///
+    /// # Errors
+    /// As [`Store::search`].
+    ///
+    /// # Panics
+    /// Where there are no such rows.
+    pub fn search_rows(&self, queries: &[f32], k: usize, rows: Range<usize>) -> Result<Vec<Vec<Neighbour>>> {
         let projected = self.project(queries)?;
         let passes = projected.chunks(QUERIES_A_PASS * self.meta().dimension);
-        let found = passes.map(|pass| self.search_pass(pass, k.min(self.meta().count)));
+        let found = passes.map(|pass| self.search_pass(pass, k.min(rows.len()), &rows));
         Ok(found.collect::<Result<Vec<_>>>()?.concat())
     }
 
-    fn search_pass(&self, queries: &[f32], k: usize) -> Result<Vec<Vec<Neighbour>>> {
+    fn search_pass(&self, queries: &[f32], k: usize, rows: &Range<usize>) -> Result<Vec<Vec<Neighbour>>> {
         let dimension = self.meta().dimension;
         let mut found = vec![Vec::new(); queries.len() / dimension];
         let mut open: Vec<usize> = (0..found.len()).collect();
@@ -82,14 +93,14 @@ impl Store {
         while !open.is_empty() {
             let some: Vec<f32> =
                 open.iter().flat_map(|&query| &queries[query * dimension..][..dimension]).copied().collect();
-            let scanned = self.scan(&some, limit);
+            let scanned = self.scan_rows(&some, limit, rows);
             let some = some.chunks_exact(dimension);
             let ranked = open
                 .par_iter()
                 .zip(some.collect::<Vec<_>>())
                 .zip(scanned)
                 .map(|((&query, vector), (error, candidates))| {
-                    Ok((query, self.rank(vector, k, error, &candidates)?))
+                    Ok((query, self.rank(vector, k, error, &candidates, rows.len())?))
                 })
                 .collect::<Result<Vec<_>>>()?;
             open.clear();
@@ -107,8 +118,12 @@ impl Store {
     /// For each query (of the store's own dimension) how far its code is from it, and the `limit` rows with the least
     /// bounds, the least first.
     pub fn scan(&self, queries: &[f32], limit: usize) -> Vec<(f64, Vec<Candidate>)> {
+        self.scan_rows(queries, limit, &(0..self.meta().count))
+    }
+
+    fn scan_rows(&self, queries: &[f32], limit: usize, rows: &Range<usize>) -> Vec<(f64, Vec<Candidate>)> {
         let meta = self.meta();
-        let limit = limit.clamp(1, meta.count);
+        let limit = limit.min(rows.len()).max(1);
         let mut bytes = vec![0; queries.len() / meta.dimension * meta.stride];
         let coded: Vec<Query> = queries
             .chunks_exact(meta.dimension)
@@ -117,11 +132,11 @@ impl Store {
             .collect();
         let kernel = Kernel::of(InstructionSet::best());
         let nothing = || Scan { nearest: vec![Nearest::new(limit); coded.len()], dots: Vec::new() };
-        let scan = (0..meta.count.div_ceil(ROWS_A_TASK))
+        let scan = (0..rows.len().div_ceil(ROWS_A_TASK))
             .into_par_iter()
             .fold(nothing, |mut scan, task| {
-                let rows = task * ROWS_A_TASK..meta.count.min((task + 1) * ROWS_A_TASK);
-                scan.add(self, kernel, &coded, &bytes, rows);
+                let first = rows.start + task * ROWS_A_TASK;
+                scan.add(self, kernel, &coded, &bytes, first..rows.end.min(first + ROWS_A_TASK));
                 scan
             })
             .reduce(nothing, Scan::merge);
@@ -129,17 +144,18 @@ impl Store {
         coded.iter().map(Query::error).zip(sorted).collect()
     }
 
-    /// The `k` nearest of the candidates by full values, and whether no other row can be nearer.
+    /// The `k` nearest of the candidates by full values, and whether no other one of the `rows` that were scanned can be nearer.
     fn rank(
         &self,
         query: &[f32],
         k: usize,
         error: f64,
         candidates: &[Candidate],
+        rows: usize,
     ) -> Result<(Vec<Neighbour>, bool)> {
         let mut vector = vec![0.0; query.len()];
         let mut nearest: Vec<Neighbour> = Vec::with_capacity(k + 1);
-        let mut is_certain = candidates.len() == self.meta().count;
+        let mut is_certain = candidates.len() == rows;
         for &Candidate { bound, row } in candidates {
             let worst = if nearest.len() == k { nearest.last() } else { None };
             let above = (bound - error).max(0.0).powi(2);
@@ -163,6 +179,23 @@ impl Store {
         }
         Ok((nearest, is_certain))
     }
+}
+
+/// The `k` nearest of each query among what several searchers have found, each in other rows of one store: what a search of all of
+/// them finds. Every one of the `parts` has a list a query.
+pub fn merge(parts: Vec<Vec<Vec<Neighbour>>>, k: usize) -> Vec<Vec<Neighbour>> {
+    let mut parts = parts.into_iter();
+    let mut merged = parts.next().unwrap_or_default();
+    for part in parts {
+        for (list, more) in merged.iter_mut().zip(part) {
+            list.extend(more);
+        }
+    }
+    for list in &mut merged {
+        list.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.row.cmp(&b.row)));
+        list.truncate(k);
+    }
+    merged
 }
 
 /// In eight sums, in an order that depends on nothing.

@@ -126,6 +126,22 @@ fn ties_are_in_the_order_of_rows_for_any_number_of_threads() {
     assert_eq!(found, of(3));
 }
 
+/// Of the parts one is empty, one has fewer rows than are asked for, and equal vectors lie in several.
+#[test]
+fn what_parts_of_a_store_find_is_merged_to_what_all_of_it_finds() {
+    let place = tempfile::tempdir().unwrap();
+    let mut vectors = features(5000, 24, true, 1);
+    vectors.copy_within(0..100 * 24, 4800 * 24);
+    write(&place.path().join("s"), &vectors, 24, PLAIN);
+    let store = Store::open(&place.path().join("s")).unwrap();
+    let queries = features(40, 24, true, 2);
+    for k in [0, 1, 10, 300, 6000] {
+        let parts = [0..3, 3..4500, 4500..4500, 4500..5000];
+        let found = parts.map(|rows| store.search_rows(&queries, k, rows).unwrap());
+        assert_eq!(merge(found.to_vec(), k), store.search(&queries, k).unwrap(), "{k} neighbours");
+    }
+}
+
 #[test]
 fn more_neighbours_than_rows_are_all_rows() {
     let place = tempfile::tempdir().unwrap();

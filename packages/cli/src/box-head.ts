@@ -92,6 +92,8 @@ export async function trainHead(
       progress.windows.stop();
       progress.epoch.stop();
     });
+  // Other ranks have helped with the features.
+  if (record === undefined) return;
   await session.saveHead(head);
 
   if (record.images < record.boxed) {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { extname, resolve, sep } from 'node:path';
 import { type Manifest, readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { readJpegs } from '@ilsvrc/engine';
+import { readJpegs, type World } from '@ilsvrc/engine';
 import {
   type BoxClass,
   type BoxGuess,
@@ -42,7 +42,7 @@ interface Found {
 const shownImages = 12;
 
 /** Measures a split and says it as a table or as one document. */
-export async function localizeSplit(request: LocalizeRequest): Promise<void> {
+export async function localizeSplit(request: LocalizeRequest & { world: World | undefined }): Promise<void> {
   const { output, split } = request;
   const defaults = await loadDefaults();
   const [path] =
@@ -66,6 +66,8 @@ export async function localizeSplit(request: LocalizeRequest): Promise<void> {
     path === undefined
       ? await readFound(request.boxes ?? '', images, manifest)
       : await look(path, dataset, images, request);
+  // The others have looked, and rank 0 tells.
+  if (request.world !== undefined && request.world.rank > 0) return;
   const seconds = (performance.now() - begin) / 1000;
   const located = images.map((image, index): Located => {
     const { known, guesses } = found.images[index] ?? { known: undefined, guesses: [] };
@@ -98,9 +100,9 @@ async function look(
   path: string,
   dataset: { path: string; size: number; resize: 'crop' | 'warp'; classes: Manifest['classes'] },
   images: readonly SplitImage[],
-  request: LocalizeRequest,
+  request: LocalizeRequest & { world: World | undefined },
 ): Promise<Found> {
-  const { output, views, batch, signal } = request;
+  const { output, views, batch, world, signal } = request;
   const { session, model, method, isPerClass } = await openLocalizer(path, request);
   const known = new Set(dataset.classes.map(({ wnid }) => wnid));
   const knowsClasses =
@@ -120,6 +122,7 @@ async function look(
     method,
     views,
     batch,
+    world,
     signal,
     onProgress: ({ done, total }) => progress.update(done, total),
   }).finally(() => progress.stop());

@@ -2,7 +2,7 @@
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { Interrupts } from './interrupts.ts';
 import { nearest } from './suggest.ts';
-import { ToldByRank0 } from './told.ts';
+import { HostLost, letLauncherEnd, ToldByRank0 } from './told.ts';
 import type { Context } from './verb.ts';
 import { findVerb, type VerbEntry, verbs } from './verbs.ts';
 import { version } from './version.ts';
@@ -80,7 +80,10 @@ function unknown(verb: string, known: readonly VerbEntry[] = verbs): IlsvrcError
 
 async function report(error: unknown, argv: string[]): Promise<number> {
   if (error instanceof HelpShown) return 0;
-  if (error instanceof ToldByRank0) return error.exitCode;
+  if (error instanceof ToldByRank0) {
+    await letLauncherEnd();
+    return error.exitCode;
+  }
   const { printError } = await import('./output.ts');
   const verbose = argv.includes('-v') || argv.includes('--verbose');
   const known =
@@ -92,6 +95,7 @@ async function report(error: unknown, argv: string[]): Promise<number> {
           cause: error,
         });
   printError(known, verbose);
+  if (error instanceof HostLost) await letLauncherEnd();
   return known.exitCode;
 }
 

@@ -26,6 +26,8 @@ export interface OutputOptions {
   verbose?: true | undefined;
   copy?: true | undefined;
   color: ColourChoice;
+  /** Another process speaks for this one: nothing is written. */
+  silent?: boolean | undefined;
 }
 
 /** Progress of work that can be counted. */
@@ -106,12 +108,13 @@ export class Output {
 
   /** What makes a result doubtful. Those who want errors only are told too. */
   warn(text: string): void {
+    if (this.#options.silent) return;
     process.stderr.write(`${this.#paintMessage('yellow', 'warning')}: ${printable(text)}\n`);
   }
 
   /** A message: what is being done, what has changed. */
   say(text: string): void {
-    if (!this.#options.quiet) process.stderr.write(`${printable(text)}\n`);
+    if (!this.#isQuiet) process.stderr.write(`${printable(text)}\n`);
   }
 
   /** A message for those who ask for more. */
@@ -128,7 +131,7 @@ export class Output {
 
   /** A line that is redrawn on a terminal and repeated now and then elsewhere: count, rate where a `unit` is given, time left. */
   progress(title: string, unit?: string): CountedProgress {
-    const line = startProgress(process.stderr, title, { quiet: this.#options.quiet ?? false });
+    const line = startProgress(process.stderr, title, { quiet: this.#isQuiet });
     const begin = performance.now();
     let first: number | undefined;
     return {
@@ -161,7 +164,7 @@ export class Output {
 
   /** Copies the result where that was asked for. A machine without a clipboard is told of, and is no failure. */
   async finish(): Promise<void> {
-    if (!this.#options.copy) return;
+    if (!this.#options.copy || this.#options.silent) return;
     try {
       await copy(this.#copied);
       this.say('copied to the clipboard');
@@ -171,7 +174,12 @@ export class Output {
     }
   }
 
+  get #isQuiet(): boolean {
+    return this.#options.quiet || this.#options.silent || false;
+  }
+
   #write(text: string): void {
+    if (this.#options.silent) return;
     process.stdout.write(text);
     if (this.#options.copy) this.#copied += text;
   }

@@ -1,77 +1,23 @@
 /** Several processes train one net: real ranks under the system's MPI. Where there is none, or the build has none, this is said and skipped. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { codes } from '@ilsvrc/diagnostics';
-import { generateBuiltin } from '@ilsvrc/engine';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import * as testing from './ranks.testing.ts';
+import { type Ended, ilsvrc, isBuiltWithMpi, prepareData, train, underWay } from './ranks.testing.ts';
 
-const program = join(import.meta.dirname, '../bin/ilsvrc.mjs');
 const place = mkdtempSync(join(tmpdir(), 'ilsvrc-ranks-'));
-const environment = {
-  ...process.env,
-  OMPI_ALLOW_RUN_AS_ROOT: '1',
-  OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1',
-  OMPI_MCA_rmaps_base_oversubscribe: '1',
-  OMPI_MCA_hwloc_base_binding_policy: 'none',
-};
-
-interface Ended {
-  status: number | null;
-  out: string;
-  messages: string;
-}
 
 /** Starts the program as `ranks` processes; alone for 1. */
-function start(ranks: number, args: string[], more: Record<string, string> = {}) {
-  const command = ranks === 1 ? [] : ['mpirun', '-np', String(ranks)];
-  const [first = '', ...rest] = [...command, process.execPath, program, ...args];
-  const child = spawn(first, rest, {
-    cwd: place,
-    env: { ...environment, ...more },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const ended = new Promise<Ended>((resolve, reject) => {
-    let [out, messages] = ['', ''];
-    child.stdout.on('data', (data) => (out += data));
-    child.stderr.on('data', (data) => (messages += data));
-    child.on('error', reject);
-    child.on('close', (status) => resolve({ status, out, messages }));
-  });
-  return { child, ended };
-}
+const start = (ranks: number, args: string[], more?: Record<string, string>) =>
+  testing.start(place, [...(ranks === 1 ? [] : ['mpirun', '-np', String(ranks)]), ...ilsvrc, ...args], more);
 
 const run = (ranks: number, args: string[], more?: Record<string, string>): Promise<Ended> =>
   start(ranks, args, more).ended;
 
-const train = (name: string, ...more: string[]) => [
-  ...[
-    'train',
-    'data',
-    '--net',
-    'alexnet-64',
-    '--batch',
-    '20',
-    '--epochs',
-    '2',
-    '--lr',
-    '.001',
-    '--devices',
-    'cpu',
-  ],
-  ...['--run', name, ...more],
-];
-
-/** Loss of each step. */
-function losses(name: string): number[] {
-  return readFileSync(join(place, 'runs', name, 'metrics.jsonl'), 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line))
-    .filter(({ event }) => event === 'step')
-    .map(({ loss }) => loss);
-}
+const losses = (name: string) => testing.losses(place, name);
 
 /** Sums are made in another order: the first steps agree to rounding, later ones carry on what that changes. */
 function expectSame(some: number[], same: number[]): void {
@@ -90,31 +36,10 @@ function ranksOf(mpirun: ChildProcess): number[] {
     .map(Number);
 }
 
-/** Resolves when a run has made steps of its second epoch, so that a checkpoint of the first is there. */
-function underWay(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    let text = '';
-    child.stdout?.on('data', (data) => {
-      text += data;
-      if (text.includes('"event":"step","epoch":2')) resolve();
-    });
-  });
-}
-
-const builtWithMpi = (() => {
-  if (spawnSync('mpirun', ['--version']).status !== 0) return false;
-  const { stderr } = spawnSync('mpirun', ['-np', '2', process.execPath, program, 'train', 'nowhere'], {
-    env: environment,
-    encoding: 'utf8',
-  });
-  return !stderr.includes('E0420');
-})();
+const builtWithMpi = isBuiltWithMpi();
 if (!builtWithMpi) console.warn('ranks: no MPI here, or a build without it: not tested');
 
-beforeAll(async () => {
-  await generateBuiltin({ out: join(place, 'photos'), images: 120, seed: 1, workers: 2 });
-  await run(1, ['prep', 'photos', '-o', 'data', '--size', '72']);
-});
+beforeAll(() => prepareData(place));
 afterAll(() => rmSync(place, { recursive: true }));
 
 describe.runIf(builtWithMpi)('ranks under MPI', () => {
@@ -144,7 +69,8 @@ describe.runIf(builtWithMpi)('ranks under MPI', () => {
     const [one, three] = [await run(1, args), await run(3, args)].map(({ out }) => JSON.parse(out));
     expect(three.images).toBe(one.images);
     expect(three.top1_error).toBe(one.top1_error);
-    expect(three.log_loss).toBeCloseTo(one.log_loss, 5);
+    // Each pass is one of those that one process makes.
+    expect(three.log_loss).toBe(one.log_loss);
   });
 
   test('SIGUSR2 saves and stops all ranks; another number of ranks goes on from there', async () => {
@@ -189,11 +115,11 @@ describe.runIf(builtWithMpi)('ranks under MPI', () => {
   });
 
   test('what goes wrong on one rank is told with its number', async () => {
-    // Rank 1 is told of another batch by its environment.
+    // Rank 1 is told of another seed by its environment.
     const script = `[ "$OMPI_COMM_WORLD_RANK" = 1 ] && export ILSVRC_SEED=9; exec "$@"`;
-    const args = ['-np', '2', 'sh', '-c', script, 'sh', process.execPath, program, ...train('differ')];
-    const { stderr } = spawnSync('mpirun', args, { cwd: place, env: environment, encoding: 'utf8' });
-    expect(stderr.match(/error\[E0422\]: rank 1 has another net, batch or seed than rank 0/g)).toHaveLength(
+    const shell = ['mpirun', '-np', '2', 'sh', '-c', script, 'sh', ...ilsvrc];
+    const { messages } = await testing.start(place, [...shell, ...train('differ')]).ended;
+    expect(messages.match(/error\[E0422\]: rank 1 has another net, batch or seed than rank 0/g)).toHaveLength(
       1,
     );
     expect(existsSync(join(place, 'runs/differ'))).toBe(false);

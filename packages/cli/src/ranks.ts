@@ -1,10 +1,11 @@
 /** Verbs that several processes do together: who starts them, who speaks, and how they end. */
 import { spawn } from 'node:child_process';
-import { availableParallelism, cpus } from 'node:os';
+import { availableParallelism, cpus, hostname } from 'node:os';
 import { type Launch, launched } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import type { World } from '@ilsvrc/engine';
-import { ToldByRank0 } from './told.ts';
+import { Output, type OutputOptions } from './output.ts';
+import { HostLost, letLauncherEnd, ToldByRank0 } from './told.ts';
 
 /** Errors that all ranks meet at the same place. */
 const common = new Set(['E0403', 'E0422', 'E0902']);
@@ -23,7 +24,7 @@ export async function together<T>(work: (world: World | undefined) => Promise<T>
     await leaveRanks();
     return result;
   } catch (error) {
-    throw launch.rank === 0 ? error : ofRank(launch, error);
+    throw ofRank(error);
   }
 }
 
@@ -35,17 +36,64 @@ async function settle<T>(world: World, work: (world: World) => Promise<T>): Prom
     if (error instanceof IlsvrcError && common.has(error.code)) {
       await (await import('@ilsvrc/engine')).leaveRanks();
     }
+    const isFar = new Set(world.hosts).size > 1;
+    if (error instanceof IlsvrcError && error.code === 'E0421' && isFar) throw await hostLost(world, error);
     throw error;
   }
 }
 
-/** The error of a rank other than 0, which says whose it is. */
-function ofRank({ rank }: Launch, error: unknown): unknown {
-  if (!(error instanceof IlsvrcError)) return error;
+/**
+ * A rank on another host is lost: perhaps the link is down. Open MPI's daemons find that out by asking each other, but not while
+ * anything that they have sent is on its way, such as that a rank has ended, or what one far from `mpirun` says: for a quarter of an
+ * hour they would wait for the answer. So rank 0 speaks and does not end, the others do neither, until their daemon ends them.
+ */
+async function hostLost({ rank }: World, error: IlsvrcError): Promise<IlsvrcError> {
+  if (rank > 0) await letLauncherEnd();
   const { code, message, info, hint, cause } = error;
+  return new HostLost(code, message, { info, hint, cause });
+}
+
+/** An error of this process; on a rank other than 0 it says whose it is. */
+function ofRank(error: unknown): unknown {
+  const rank = launched(process.env)?.rank ?? 0;
+  if (rank === 0 || !(error instanceof Error)) return error;
+  const message = `rank ${rank} on ${hostname()}: ${error.message}`;
+  if (!(error instanceof IlsvrcError)) return Object.assign(error, { message });
+  const { code, info, hint, cause } = error;
   // Bad arguments are the same for all.
-  if (common.has(code) || error.exitCode === 2) return new ToldByRank0(code, message, { info, hint, cause });
-  return new IlsvrcError(code, `rank ${rank}: ${message}`, { info, hint, cause });
+  if (common.has(code) || error.exitCode === 2) {
+    return new ToldByRank0(code, error.message, { info, hint, cause });
+  }
+  return new IlsvrcError(code, message, { info, hint, cause });
+}
+
+/** The output of a verb that several processes do together: rank 0 speaks. */
+export function outputOf(world: World | undefined, options: OutputOptions): Output {
+  return new Output({ ...options, silent: world !== undefined && world.rank > 0 });
+}
+
+/** Refuses what several processes were started for and would each do all of, over the others' files. */
+export function expectAlone(what: string, hint?: string): void {
+  const launch = launched(process.env);
+  // A batch script is one process, and has Slurm's variables too; those of a step are srun's.
+  const isStarted = launch?.launcher !== 'Slurm' || process.env.SLURM_STEP_NUM_TASKS !== undefined;
+  if (launch !== undefined && isStarted) throw notShared(what, hint);
+}
+
+/** The error of work that is not shared out. */
+export function notShared(what: string, hint = 'start it once, without the launcher'): IlsvrcError {
+  const { launcher, rank, size } = launched(process.env) ?? { launcher: 'a launcher', rank: 0, size: 1 };
+  return new IlsvrcError('E0424', `${what} is not shared out to several processes`, {
+    info: `${launcher} started this one as rank ${rank} of ${size}, and each would do the same`,
+    hint,
+  });
+}
+
+/** Lets rank 0 do what writes, while the others wait. */
+export async function firstAlone(world: World | undefined, work: () => Promise<void>): Promise<void> {
+  if (world === undefined) return work();
+  if (world.rank === 0) await work();
+  await (await import('@ilsvrc/engine')).sumRanks(Float32Array.of(0));
 }
 
 function cannotMeet({ launcher, rank, size }: Launch): IlsvrcError {

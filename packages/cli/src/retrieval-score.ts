@@ -1,6 +1,6 @@
 /** `retrieve --score`: what the neighbours of a whole split are worth, as a table and as files. */
 import { join } from 'node:path';
-import { imageRows, type Nearest, type Session, type Store } from '@ilsvrc/engine';
+import { imageRows, type Nearest, type Session, type Store, type World } from '@ilsvrc/engine';
 import { csvLine, writeWhole } from '@ilsvrc/evaluator';
 import { duplicates, type Quality, score } from '@ilsvrc/retrieval';
 import { formatCount, formatPercent, shorten } from '@ilsvrc/terminal';
@@ -13,7 +13,7 @@ export async function scoreAll(
   store: Store,
   { data, split, k = 10, out }: StoreChoice & { k?: number | undefined; out?: string | undefined },
   output: Output,
-  signal: AbortSignal,
+  { world, signal }: { world: World | undefined; signal: AbortSignal },
 ): Promise<void> {
   const queries = otherSplit(split);
   const progress = output.progress('searching', 'images');
@@ -24,6 +24,8 @@ export async function scoreAll(
       { signal, onProgress: ({ done, total }) => progress.update(done, total) },
     )
     .finally(() => progress.stop());
+  // The others have searched, and rank 0 tells.
+  if (world !== undefined && world.rank > 0) return;
   const result = await toScore(nearest, store, data, queries);
   if (out !== undefined) {
     await writeScore(out, result);

@@ -7,6 +7,9 @@ import {
   readJpegs,
   type Session,
   type Store,
+  stopTogether,
+  sumRanks,
+  type World,
 } from '@ilsvrc/engine';
 import { formatDistance, type RetrievedRow, writeRetrieval } from '@ilsvrc/report';
 import { neighboursOf, type SearchEngine } from '@ilsvrc/retrieval';
@@ -29,18 +32,21 @@ export interface Search {
   k: number;
   panel: string | undefined;
   verbose: boolean;
+  /** Several ranks look at queries and search together; all are given the same. */
+  world: World | undefined;
 }
 
 /** A query and what was found. */
 interface Found {
   query: Query;
-  photo: Uint8Array;
+  /** Where this process has read it. */
+  photo: Uint8Array | undefined;
   neighbours: Neighbour[];
 }
 
 /** Finds and prints the neighbours of all queries as they come; photos that cannot be used are told of at the end (E0212). */
 export async function retrieve(search: Search, output: Output, signal: AbortSignal): Promise<void> {
-  const { store, engine, queries, k, panel } = search;
+  const { store, engine, queries, k, panel, world } = search;
   if (k > store.meta.count)
     output.say(`the store has ${formatCount(store.meta.count)} images: fewer than ${k}`);
   let progress: CountedProgress | undefined;
@@ -53,7 +59,7 @@ export async function retrieve(search: Search, output: Output, signal: AbortSign
   const documents: object[] = [];
   let failed = 0;
   for (let first = 0; first < queries.length; first += queriesAPass) {
-    signal.throwIfAborted();
+    await stopTogether(world, signal);
     const { found, bad } = await searchSome(search, queries.slice(first, first + queriesAPass));
     failed += bad;
     for (const one of found) {
@@ -63,6 +69,8 @@ export async function retrieve(search: Search, output: Output, signal: AbortSign
     }
   }
   await engine.close();
+  // Rank 0 has what all have found.
+  if (world !== undefined && world.rank > 0) return;
   if (panel !== undefined && shown.length > 0) {
     await writeRetrieval(await rowsOf(shown, search), panel);
     output.say(
@@ -79,25 +87,42 @@ export async function retrieve(search: Search, output: Output, signal: AbortSign
 
 /** Photos that cannot be used are told of and left out, where there are others. */
 async function searchSome(
-  { session, engine, store, k, queries, verbose }: Search,
+  { session, engine, store, k, queries, verbose, world }: Search,
   some: Query[],
 ): Promise<{ found: Found[]; bad: number }> {
-  const read: { query: Query; photo: Uint8Array; features: Float32Array }[] = [];
-  for (const query of some) {
+  const { rank, hosts } = world ?? { rank: 0, hosts: [''] };
+  const elements = store.meta.source_dimension;
+  const photos: (Uint8Array | undefined)[] = some.map(() => undefined);
+  // The features of each query, and whether it has any; of several ranks each takes some queries.
+  const own = new Float32Array(some.length * (elements + 1));
+  const usable = some.length * elements;
+  for (const [place, query] of some.entries()) {
+    if (place % hosts.length !== rank) continue;
     try {
       const photo = await query.read();
-      read.push({ query, photo, features: await embed(session, store, query, photo) });
+      own.set(await embed(session, store, query, photo), place * elements);
+      own[usable + place] = 1;
+      photos[place] = photo;
     } catch (error) {
       if (!(error instanceof IlsvrcError) || queries.length === 1) throw error;
       printError(error, verbose);
     }
   }
-  const elements = store.meta.source_dimension;
-  const features = new Float32Array(read.length * elements);
-  for (const [place, one] of read.entries()) features.set(one.features, place * elements);
-  const lists = read.length === 0 ? [] : await neighboursOf(store, await engine.search(features, k));
-  const found = read.map(({ query, photo }, place) => ({ query, photo, neighbours: lists[place] ?? [] }));
-  return { found, bad: some.length - read.length };
+  const all = world === undefined ? own : await sumRanks(own);
+  const good = [...some.keys()].filter((place) => all[usable + place] === 1);
+  const features = new Float32Array(good.length * elements);
+  for (const [row, place] of good.entries()) {
+    features.set(all.subarray(place * elements, (place + 1) * elements), row * elements);
+  }
+  const lists = good.length === 0 ? [] : await neighboursOf(store, await engine.search(features, k));
+  const found = good.map(
+    (place, row): Found => ({
+      query: some[place] as Query,
+      photo: photos[place],
+      neighbours: lists[row] ?? [],
+    }),
+  );
+  return { found, bad: some.length - good.length };
 }
 
 /** The features of a photo; an error names it. */
@@ -152,10 +177,11 @@ function show({ query, neighbours }: Found, store: Store, output: Output): void 
 async function rowsOf(found: Found[], { store, data }: Search): Promise<RetrievedRow[]> {
   const numbers = found.flatMap(({ neighbours }) => neighbours.map(({ row }) => row));
   const jpegs = await readJpegs(data, await imageRows({ dataset: data, split: store.meta.split, numbers }));
+  const photos = await Promise.all(found.map(({ query, photo }) => photo ?? query.read()));
   let next = 0;
-  return found.map(({ query, photo, neighbours }) => ({
+  return found.map(({ query, neighbours }, index) => ({
     query: {
-      photo,
+      photo: photos[index] ?? new Uint8Array(),
       class: className(store, query.class),
       name: query.name.split(/[\\/]/).at(-1) ?? query.name,
     },

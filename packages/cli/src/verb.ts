@@ -32,7 +32,12 @@ export function describeOption({ description, defaultValue, defaultValueDescript
 }
 
 /** The command of a verb before it has anything of its own. */
-export function baseCommand({ name, summary, verbs = [] }: Pick<VerbEntry, 'name' | 'summary' | 'verbs'>) {
+export function baseCommand({
+  name,
+  summary,
+  verbs = [],
+  isShared,
+}: Pick<VerbEntry, 'name' | 'summary' | 'verbs' | 'isShared'>) {
   const command = new Command(`ilsvrc ${name}`);
   // An option with a value may also come from the environment: --batch from ILSVRC_BATCH.
   command.createOption = (flags, text) => {
@@ -54,6 +59,9 @@ export function baseCommand({ name, summary, verbs = [] }: Pick<VerbEntry, 'name
       styleTitle: (text) => `\u001b[1m${text}\u001b[22m`,
       optionDescription: describeOption,
     });
+  if (!isShared) {
+    command.hook('preAction', async () => (await import('./ranks.ts')).expectAlone(`\`${name}\``));
+  }
   if (verbs.length > 0) {
     const lines = verbs.map((verb) => `  ${`${verb.name} ${verb.operands}`.padEnd(28)}${verb.summary}`);
     command.addHelpText('after', `\nVerbs:\n${lines.join('\n')}`);

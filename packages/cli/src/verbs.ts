@@ -8,6 +8,8 @@ export interface VerbEntry {
   operands: string;
   summary: string;
   load(): Promise<{ default: Verb }>;
+  /** Several processes may be started to do it together, or each its part or its host; else they are refused (E0424). */
+  isShared?: true;
   /** Verbs below this one, with its name before theirs. */
   verbs?: readonly VerbEntry[];
 }
@@ -19,18 +21,21 @@ export const verbs: readonly VerbEntry[] = [
     operands: 'SOURCE…',
     summary: 'photos to shards, mean image and manifest',
     load: () => import('./commands/prep.ts'),
+    isShared: true,
   },
   {
     name: 'train',
     operands: '[DATASET]',
     summary: 'a network: checkpoints, metrics, pictures',
     load: () => import('./commands/train.ts'),
+    isShared: true,
   },
   {
     name: 'eval',
     operands: '[MODEL…]',
     summary: 'error rates, ten views averaged; several models are averaged too',
     load: () => import('./commands/eval.ts'),
+    isShared: true,
   },
   {
     name: 'predict',
@@ -43,12 +48,14 @@ export const verbs: readonly VerbEntry[] = [
     operands: 'MODEL [IMAGE…]',
     summary: 'the nearest training images, by what the net makes of them',
     load: () => import('./commands/retrieve.ts'),
+    isShared: true,
   },
   {
     name: 'localize',
     operands: '[MODEL] [IMAGE…]',
     summary: 'boxes around what photos show, and the localization error',
     load: () => import('./commands/localize.ts'),
+    isShared: true,
   },
   {
     name: 'filters',
@@ -141,6 +148,7 @@ export const verbs: readonly VerbEntry[] = [
     operands: '',
     summary: 'what works on this machine, and why not',
     load: () => import('./commands/doctor.ts'),
+    isShared: true,
   },
   {
     name: 'completions',

@@ -66,6 +66,7 @@ export const codes = {
   E0420: { exit: 4, title: 'Ranks cannot meet' },
   E0421: { exit: 4, title: 'A rank is lost' },
   E0422: { exit: 2, title: 'Ranks differ' },
+  E0424: { exit: 2, title: 'Not shared out to several processes' },
 
   E0501: { exit: 5, title: 'Threshold missed' },
   E0502: { exit: 3, title: 'Split missing or empty' },

@@ -1,4 +1,5 @@
-/** Processes that train and evaluate together. */
+/** Processes that work together. */
+import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { run } from './jobs.ts';
 import { native } from './native.ts';
 
@@ -11,8 +12,8 @@ export interface World {
 }
 
 /**
- * Joins the processes that MPI's launcher started with this one. Sessions opened from then on share training steps and evaluations
- * with theirs, so all of them make the same calls. Rejects with E0420 where this build knows no MPI.
+ * Joins the processes that MPI's launcher started with this one. Sessions opened from then on share training steps, evaluations and
+ * walks over a split with theirs, and stores are searched together, so all of them make the same calls. Rejects with E0420 where this build knows no MPI.
  */
 export async function joinRanks(): Promise<World> {
   return (await run<World>((emit) => native.joinRanks(emit))).payload;
@@ -21,4 +22,33 @@ export async function joinRanks(): Promise<World> {
 /** Leaves them, when all are ready to. MPI's launcher takes a process that ends without it for one that failed. */
 export async function leaveRanks(): Promise<void> {
   await run((emit) => native.leaveRanks(emit));
+}
+
+/** Each value summed over all ranks: those of all, where each has some and zeros for the others'. Alone, the values themselves. */
+export async function sumRanks(values: Float32Array): Promise<Float32Array> {
+  return (await run((emit) => native.sumRanks(values, emit))).data;
+}
+
+/** The longest text of {@link gatherRanks} in bytes: sums keep whole numbers up to here. */
+const longest = 2 ** 24;
+
+/** A text of each rank (below 16 MB), in the order of ranks, on all of them. */
+export async function gatherRanks({ rank, hosts }: World, text: string): Promise<string[]> {
+  const own = new TextEncoder().encode(text);
+  if (own.length >= longest) throw new RangeError(`${own.length} bytes are too many to gather`);
+  const lengths = new Float32Array(hosts.length);
+  lengths[rank] = own.length;
+  const ends: number[] = [];
+  for (const length of await sumRanks(lengths)) ends.push((ends.at(-1) ?? 0) + length);
+  const values = new Float32Array(ends.at(-1) ?? 0);
+  values.set(own, (ends[rank] ?? 0) - own.length);
+  const all = Uint8Array.from(await sumRanks(values));
+  return ends.map((end, index) => new TextDecoder().decode(all.subarray(ends[index - 1] ?? 0, end)));
+}
+
+/** Rejects with E0902 on all ranks when `signal` is aborted on any of them, so that all stop at the same place. */
+export async function stopTogether(world: World | undefined, signal: AbortSignal | undefined): Promise<void> {
+  if (world === undefined) return signal?.throwIfAborted();
+  const [asked = 0] = await sumRanks(Float32Array.of(signal?.aborted ? 1 : 0));
+  if (asked > 0) throw new IlsvrcError('E0902', 'interrupted');
 }

@@ -358,7 +358,8 @@ export class Session {
 
   /**
    * Writes the features of a split into a store, batch by batch; a store that is there is replaced when the new one is whole.
-   * E0705 where features are not finite or there are too few for the components, E0709 while another process writes there.
+   * E0705 where features are not finite or there are too few for the components, E0709 while another process writes there. Of
+   * several ranks all make features, and rank 0 alone writes.
    */
   index(
     request: IndexRequest,
@@ -376,10 +377,16 @@ export class Session {
     return nearest(this.#native, store, request, options);
   }
 
-  /** Trains a box head for the loaded model and keeps it. */
-  async fitBoxes(request: BoxRequest, options: JobOptions<BoxProgress> = {}): Promise<HeadRecord> {
+  /**
+   * Trains a box head for the loaded model and keeps it. Of several ranks all make features, and rank 0 alone learns: the others get
+   * `undefined`.
+   */
+  async fitBoxes(
+    request: BoxRequest,
+    options: JobOptions<BoxProgress> = {},
+  ): Promise<HeadRecord | undefined> {
     const start = (emit: (event: Event) => void) => this.#native.fitBoxes(JSON.stringify(request), emit);
-    return (await run<HeadRecord, BoxProgress>(start, options)).payload;
+    return (await run<HeadRecord | null, BoxProgress>(start, options)).payload ?? undefined;
   }
 
   /** Writes the head; whole or not at all. */

@@ -95,7 +95,10 @@ export class Store {
     return payload === null ? undefined : new Store(store, folder, payload);
   }
 
-  /** The `k` nearest rows of each query, exactly; queries are features of the layer, one after the other. */
+  /**
+   * The `k` nearest rows of each query, exactly; queries are features of the layer, one after the other. Of several ranks each
+   * searches a part of the store; all are given the same queries, and find the same.
+   */
   async search(queries: Float32Array, k: number): Promise<Neighbour[][]> {
     return (await run<Neighbour[][]>((emit) => this.native.search(queries, k, emit))).payload;
   }

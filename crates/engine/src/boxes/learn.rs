@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// What to learn from, and how.
 #[derive(Clone, Debug, Deserialize)]
@@ -60,16 +60,17 @@ const FEWEST: usize = 4;
 
 impl Session {
     /// Trains a head and keeps it. Where the features of all images with boxes do not fit into half of the memory, it learns
-    /// from the first ones of the split, whose order is random; the record says from how many.
+    /// from the first ones of the split, whose order is random; the record says from how many. Of several ranks all make features,
+    /// and rank 0 alone keeps them and learns: the others end without a head.
     ///
     /// # Errors
-    /// `BOXES_MISSING`; `LAYER_UNKNOWN`; `INTERRUPTED` when `cancel` is set; `DIVERGED`; those of the data set.
+    /// `BOXES_MISSING`; `LAYER_UNKNOWN`; `INTERRUPTED` when `cancel` is set; `DIVERGED`; `RANK_LOST`; those of the data set.
     pub fn fit_boxes(
         &mut self,
         request: &BoxRequest,
         cancel: &AtomicBool,
         emit: &mut dyn FnMut(BoxProgress),
-    ) -> Result<&HeadRecord> {
+    ) -> Result<Option<&HeadRecord>> {
         let dataset = self.dataset(&request.dataset)?;
         let images = image_rows(&request.dataset, &request.split, None)?;
         let boxed = images.iter().filter(|image| !image.row.boxes.is_empty()).count();
@@ -80,10 +81,15 @@ impl Session {
         let elements = self.elements(Some(&layer))?;
         let views = request.views.of(self.net());
         let crop = self.net().crop as f32;
-        let most = most_images(views.len() * elements);
+        let ranks = self.ranks.clone();
+        let learns = ranks.place().0 == 0;
+        let wanted = ranks.of_first(boxed.min(most_images(views.len() * elements)))?;
+        let extra = windows(wanted, views.len());
         let (mut features, mut boxes, mut classes) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut kept, wanted) = (0, boxed.min(most));
-        features.reserve_exact(wanted * (views.len() + windows(wanted, views.len())) * elements);
+        let mut kept = 0;
+        if learns {
+            features.reserve_exact(wanted * (views.len() + extra) * elements);
+        }
         let walk = WalkRequest {
             dataset: request.dataset.clone(),
             split: request.split.clone(),
@@ -98,6 +104,9 @@ impl Session {
             {
                 let Some(main) = largest(&image.row.boxes).filter(|_| kept < wanted) else { continue };
                 kept += 1;
+                if !learns {
+                    continue;
+                }
                 features.extend_from_slice(features_of);
                 boxes.extend(views.iter().map(|view| in_view(main, view, crop)));
                 classes.extend(std::iter::repeat_n(label, rows.views));
@@ -105,17 +114,23 @@ impl Session {
             emit(BoxProgress::Features { done: progress.done, total: progress.total });
             Ok(())
         })?;
-        let extra = windows(kept, views.len());
-        let known = images.iter().filter(|image| !image.row.boxes.is_empty()).take(kept);
-        for (number, image) in known.enumerate().filter(|_| extra > 0) {
-            if cancel.load(Ordering::Relaxed) {
+        let known: Vec<&ImageRow> =
+            images.iter().filter(|image| !image.row.boxes.is_empty()).take(kept).collect();
+        for (first, some) in known.chunks(ranks.place().1).enumerate().filter(|_| extra > 0) {
+            if ranks.anyone(cancel)? {
                 return Err(Error::new(INTERRUPTED, "stopped; no head was written"));
             }
-            let (seen, at) = self.through_windows(image, number as u32, extra, request, &layer)?;
-            features.extend(seen);
-            boxes.extend(at);
-            classes.extend(std::iter::repeat_n(image.row.class, extra));
-            emit(BoxProgress::Windows { done: number + 1, total: kept });
+            let first = first * ranks.place().1;
+            let (seen, at) = self.windows_together(some, first, extra, request, &layer)?;
+            if learns {
+                features.extend(seen);
+                boxes.extend(at);
+                classes.extend(some.iter().flat_map(|image| std::iter::repeat_n(image.row.class, extra)));
+            }
+            emit(BoxProgress::Windows { done: first + some.len(), total: kept });
+        }
+        if !learns {
+            return Ok(None);
         }
         let epochs =
             request.epochs.unwrap_or_else(|| STEPS.div_ceil(boxes.len().div_ceil(request.batch)).max(FEWEST));
@@ -137,7 +152,30 @@ impl Session {
         let head = fit(&rows, record, &how, self.threads, cancel, &mut |done, loss| {
             emit(BoxProgress::Epoch { done, total: epochs, loss });
         })?;
-        Ok(self.head.insert(head).record())
+        Ok(Some(self.head.insert(head).record()))
+    }
+
+    /// The features of `count` windows of each of `images`, and the boxes in them; every rank looks at one of the images.
+    fn windows_together(
+        &mut self,
+        images: &[&ImageRow],
+        first: usize,
+        count: usize,
+        request: &BoxRequest,
+        layer: &str,
+    ) -> Result<(Vec<f32>, Vec<Rect>)> {
+        let (ranks, elements) = (self.ranks.clone(), self.elements(Some(layer))?);
+        let rank = ranks.place().0;
+        let mut values = vec![0.0; images.len() * count * (elements + 4)];
+        let (features, boxes) = values.split_at_mut(images.len() * count * elements);
+        if let Some(image) = images.get(rank) {
+            let (seen, at) = self.through_windows(image, (first + rank) as u32, count, request, layer)?;
+            features[rank * count * elements..][..seen.len()].copy_from_slice(&seen);
+            boxes[rank * count * 4..][..at.len() * 4].copy_from_slice(at.as_flattened());
+        }
+        let mut values = ranks.together(values)?;
+        let boxes = values.split_off(images.len() * count * elements);
+        Ok((values, boxes.as_chunks().0.to_vec()))
     }
 
     /// The features of `count` windows of one image, and the box in each in shares of the centre crop.

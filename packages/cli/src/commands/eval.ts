@@ -23,7 +23,7 @@ import { announce } from '../layout.ts';
 import { machineOf, withMachine } from '../machine.ts';
 import { type CountedProgress, Output } from '../output.ts';
 import { batchSize, numbers, oneOf, real, whole } from '../parse.ts';
-import { together } from '../ranks.ts';
+import { expectAlone, outputOf, together } from '../ranks.ts';
 import type { Verb } from '../verb.ts';
 import { viewsHelp, viewsOfOption, viewsOption } from '../views.ts';
 
@@ -66,14 +66,13 @@ const verb: Verb = (base, { interrupts }) =>
     .action(async (given, options, command) => {
       const output = new Output(options);
       expectNoContradiction(given, (option) => command.getOptionValueSource(option) === 'cli');
+      if (options.from !== undefined) expectAlone('`eval --from`');
       if (options.out !== undefined) await output.expectAbsent(join(options.out, resultFile), options.force);
       const outputs =
         options.from === undefined
           ? await together(async (world) => {
-              const isFirst = (world?.rank ?? 0) === 0;
-              const told = isFirst ? output : new Output({ ...options, quiet: true });
-              const outputs = await ask(given, options, told, interrupts);
-              return isFirst ? outputs : undefined;
+              const outputs = await ask(given, options, outputOf(world, options), interrupts);
+              return (world?.rank ?? 0) === 0 ? outputs : undefined;
             })
           : await readSaved(options.from);
       // Rank 0 has what all have computed, and goes on alone.

@@ -1,12 +1,13 @@
 /** `ilsvrc localize`: classes with boxes, of photos or of a split, where they are compared with the true ones. */
 import { imageName } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
+import type { World } from '@ilsvrc/engine';
 import { examples } from '../examples.ts';
 import { localizePhotos } from '../localize-photos.ts';
 import { localizeSplit } from '../localize-split.ts';
 import { machineOf, withMachine } from '../machine.ts';
-import { Output } from '../output.ts';
 import { batchSize, oneOf, whole } from '../parse.ts';
+import { expectAlone, outputOf, together } from '../ranks.ts';
 import type { Verb } from '../verb.ts';
 
 const verb: Verb = (base, { interrupts: { signal } }) =>
@@ -58,7 +59,6 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       ]),
     )
     .action(async (model, images, options, command) => {
-      const output = new Output(options);
       for (const option of ['data', 'split', 'blacklist'] as const) {
         if (images.length > 0 && command.getOptionValueSource(option) === 'cli') {
           throw new IlsvrcError('E0103', `--${option} is of the images of a data set, and photos are given`, {
@@ -71,7 +71,6 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         model,
         views: options.views === '10' ? (10 as const) : (1 as const),
         machine: await machineOf(options),
-        output,
         signal,
       };
       if (options.boxes !== undefined && (model !== undefined || options.method !== undefined)) {
@@ -84,12 +83,19 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
           hint: `\`ilsvrc localize runs/NAME/model.safetensors ${model}\``,
         });
       }
-      for (const path of [options.out, options.panel]) {
-        if (path !== undefined) await output.expectAbsent(path, options.force);
-      }
-      if (images.length > 0) await localizePhotos({ ...request, images });
-      else await localizeSplit(request);
-      await output.finish();
+      // Only a model's walk over a split is worth sharing out.
+      const isAlone = images.length > 0 || options.boxes !== undefined;
+      if (isAlone) expectAlone('`localize` of photos, or with --boxes,');
+      const localize = async (world: World | undefined) => {
+        const output = outputOf(world, options);
+        for (const path of [options.out, options.panel]) {
+          if (path !== undefined) await output.expectAbsent(path, options.force);
+        }
+        if (images.length > 0) await localizePhotos({ ...request, output, images });
+        else await localizeSplit({ ...request, output, world });
+        await output.finish();
+      };
+      await (isAlone ? localize(undefined) : together(localize));
     });
 
 export default verb;

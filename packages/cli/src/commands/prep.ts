@@ -1,7 +1,7 @@
 /** `ilsvrc prep`: photos of any layout to shards, mean image and manifest. */
 import { availableParallelism } from 'node:os';
 import { basename, extname, join } from 'node:path';
-import { launched, parsePart, readManifest } from '@ilsvrc/dataset';
+import { parsePart, readManifest } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import {
   checkDataset,
@@ -26,6 +26,7 @@ import {
   reportPart,
   reportSummary,
 } from '../prep-report.ts';
+import { expectAlone } from '../ranks.ts';
 import { nearest } from '../suggest.ts';
 import type { Verb } from '../verb.ts';
 
@@ -92,6 +93,12 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
           hint: '`ilsvrc prep photos/`, or `ilsvrc demo` to try it without any',
         });
       }
+      if (options.part === undefined) {
+        expectAlone(
+          '`prep` without --part',
+          options.check || options.merge ? undefined : 'add `--part auto`: each prepares its own part',
+        );
+      }
       const workers = options.workers ?? availableParallelism();
       if (options.repair && !options.check) {
         throw new IlsvrcError('E0103', '--repair needs --check', {
@@ -148,10 +155,6 @@ function known(option: string, name: string | undefined, all: { name: string }[]
 
 async function write(request: Preparation, output: Output, signal: AbortSignal): Promise<void> {
   const { out, part } = request;
-  const launch = launched(process.env);
-  if (part === null && launch !== undefined) {
-    output.say(`${launch.launcher} started several processes: \`--part auto\` would give each its own part`);
-  }
   const events: PrepEvents = prepEvents(output);
   const summary = await prep(request, { signal, onProgress: events.on }).finally(events.stop);
   if (part === null) return written(out, summary, output, request.size);

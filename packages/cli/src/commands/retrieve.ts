@@ -11,9 +11,10 @@ import { examples } from '../examples.ts';
 import { describe, findStore, makeStore, otherSplit, type StoreChoice } from '../feature-store.ts';
 import { announce } from '../layout.ts';
 import { machineOf, withMachine } from '../machine.ts';
-import { Output } from '../output.ts';
+import type { Output } from '../output.ts';
 import { batchSize, oneOf, whole } from '../parse.ts';
 import { type Query, queriesOfFiles, queriesOfSplit, queryOfClipboard } from '../queries.ts';
+import { notShared, outputOf, together } from '../ranks.ts';
 import { scoreAll, scoreFile } from '../retrieval-score.ts';
 import { retrieve } from '../retrieving.ts';
 import type { Verb } from '../verb.ts';
@@ -62,54 +63,68 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         ['ilsvrc retrieve MODEL --score', 'precision@1, 5, 10, mAP, near-duplicates'],
       ]),
     )
-    .action(async (first, images, options) => {
-      const output = new Output(options);
-      const isIndex = first === 'index';
-      const given = isIndex ? images.shift() : first;
-      const defaults = await loadDefaults();
-      const [model = ''] = requireModels(given === undefined ? [] : [given], defaults);
-      const data = await requireDataset(options.data, defaults, model);
-      refuseMisfits(isIndex, images, options);
-      const score = options.out === undefined ? undefined : join(options.out, scoreFile);
-      for (const file of [options.panel, options.npy, options.safetensors, score])
-        if (file !== undefined) await output.expectAbsent(file, options.force);
-      const choice: StoreChoice = { ...options, model, data };
-      await warnOfPreprocessing(model, data, output);
-      const queries = isIndex || options.score ? [] : await chooseQueries(images, data, options);
-      const store = isIndex && options.force ? undefined : await findStore(choice);
-      if (isIndex && store !== undefined && options.npy === undefined && options.safetensors === undefined) {
-        throw new IlsvrcError('E0308', `${store.folder} is there already: ${describe(store)}`, {
-          hint: 'it is up to date; make it again by --force',
-        });
-      }
-      // What is only exported needs no net.
-      const session = isIndex && store !== undefined ? undefined : await openSession(model, options, output);
-      if (store === undefined && !isIndex) output.say('there is no store of features yet: building it first');
-      const opened = store ?? (session && (await makeStore(choice, session, output, signal)));
-      if (opened === undefined) return;
-      if (isIndex) await finishIndex(opened, options, output);
-      else if (session !== undefined && options.score)
-        await scoreAll(session, opened, { ...choice, k: options.k, out: options.out }, output, signal);
-      else if (session !== undefined) {
-        const engine = await chooseEngine(opened, options);
-        await retrieve(
-          {
-            session,
-            store: opened,
-            engine,
-            queries,
-            data,
-            k: options.k ?? 6,
-            panel: options.panel,
-            verbose: options.verbose ?? false,
-          },
-          output,
-          signal,
-        );
-      }
-      opened.close();
-      await output.finish();
-    });
+    .action((first, images, options) =>
+      together(async (world) => {
+        const output = outputOf(world, options);
+        const isIndex = first === 'index';
+        const given = isIndex ? images.shift() : first;
+        const defaults = await loadDefaults();
+        const [model = ''] = requireModels(given === undefined ? [] : [given], defaults);
+        const data = await requireDataset(options.data, defaults, model);
+        refuseMisfits(isIndex, images, options);
+        if (world !== undefined) refuseUnshared(images, options);
+        const score = options.out === undefined ? undefined : join(options.out, scoreFile);
+        for (const file of [options.panel, options.npy, options.safetensors, score])
+          if (file !== undefined) await output.expectAbsent(file, options.force);
+        const choice: StoreChoice = { ...options, model, data };
+        await warnOfPreprocessing(model, data, output);
+        const queries = isIndex || options.score ? [] : await chooseQueries(images, data, options);
+        const store = isIndex && options.force ? undefined : await findStore(choice);
+        if (
+          isIndex &&
+          store !== undefined &&
+          options.npy === undefined &&
+          options.safetensors === undefined
+        ) {
+          throw new IlsvrcError('E0308', `${store.folder} is there already: ${describe(store)}`, {
+            hint: 'it is up to date; make it again by --force',
+          });
+        }
+        // What is only exported needs no net.
+        const session =
+          isIndex && store !== undefined ? undefined : await openSession(model, options, output);
+        if (store === undefined && !isIndex)
+          output.say('there is no store of features yet: building it first');
+        const opened = store ?? (session && (await makeStore(choice, session, output, signal)));
+        if (opened === undefined) return;
+        if (isIndex) {
+          // What other ranks had to do is done.
+          if ((world?.rank ?? 0) === 0) await finishIndex(opened, options, output);
+        } else if (session !== undefined && options.score) {
+          const watch = { world, signal };
+          await scoreAll(session, opened, { ...choice, k: options.k, out: options.out }, output, watch);
+        } else if (session !== undefined) {
+          const engine = await chooseEngine(opened, options);
+          await retrieve(
+            {
+              session,
+              store: opened,
+              engine,
+              queries,
+              data,
+              k: options.k ?? 6,
+              panel: options.panel,
+              verbose: options.verbose ?? false,
+              world,
+            },
+            output,
+            signal,
+          );
+        }
+        opened.close();
+        await output.finish();
+      }),
+    );
 
 export default verb;
 
@@ -149,6 +164,12 @@ function refuseMisfits(isIndex: boolean, images: string[], options: Options): vo
   ];
   const found = misfits.find(([applies]) => applies);
   if (found !== undefined) throw new IlsvrcError('E0101', found[1], { hint: 'see `ilsvrc retrieve --help`' });
+}
+
+/** What only one process can do: another rank has no standard input, and an index of its own would be built by each. */
+function refuseUnshared(images: string[], { clipboard, engine }: Options): void {
+  if (images.includes('-') || clipboard) throw notShared('`retrieve` of stdin or the clipboard');
+  if (engine !== 'exact') throw notShared(`\`retrieve --engine ${engine}\``);
 }
 
 /** A store is made of photos as they were prepared; queries are photos as the model wants them. */

@@ -13,9 +13,9 @@ import { adoptForeignShards } from '../foreign-shards.ts';
 import { openLive } from '../live.ts';
 import { cacheLimit, shuffle } from '../loading.ts';
 import { machineOf, withMachine } from '../machine.ts';
-import { Output, type OutputOptions } from '../output.ts';
+import type { OutputOptions } from '../output.ts';
 import { batchSize, oneOf, real, whole } from '../parse.ts';
-import { launchAgain, together } from '../ranks.ts';
+import { firstAlone, launchAgain, outputOf, together } from '../ranks.ts';
 import { chooseRun, type TrainFlags } from '../run-choice.ts';
 import type { Verb } from '../verb.ts';
 
@@ -82,12 +82,15 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         process.exit(await launchAgain(options.launch));
       }
       if (options.head === 'boxes') {
-        const output = new Output(options);
-        expectHeadFlags(options);
-        if (dataset !== undefined) await adoptForeignShards(dataset, output, signal);
-        const defaults = await loadDefaults();
-        await trainHead(dataset, options, { defaults, machine: await machineOf(options), output, signal });
-        return output.finish();
+        return together(async (world) => {
+          const output = outputOf(world, options);
+          expectHeadFlags(options);
+          if (dataset !== undefined)
+            await firstAlone(world, () => adoptForeignShards(dataset, output, signal));
+          const defaults = await loadDefaults();
+          await trainHead(dataset, options, { defaults, machine: await machineOf(options), output, signal });
+          await output.finish();
+        });
       }
       const needsHead = options.perClass
         ? '--per-class'
@@ -120,8 +123,8 @@ async function trainNet(
   signal: AbortSignal,
 ): Promise<void> {
   const isFirst = (world?.rank ?? 0) === 0;
-  const output = new Output(isFirst ? options : { ...options, quiet: true });
-  if (dataset !== undefined) await adoptForeignShards(dataset, output, signal);
+  const output = outputOf(world, options);
+  if (dataset !== undefined) await firstAlone(world, () => adoptForeignShards(dataset, output, signal));
   const choice = await chooseRun(dataset, options, await loadDefaults());
   if (!hasPictures) output.say('no filters.png: the package sharp is not here (docs/errors/E0412.md)');
   const table = new EpochTable(output);

@@ -1,6 +1,15 @@
 /** Localization of a split: the images that have boxes, and what a model says of them. */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { type ImageRow, imageRows, type LocateRequest, readJpegs, type Session } from '@ilsvrc/engine';
+import {
+  gatherRanks,
+  type ImageRow,
+  imageRows,
+  type LocateRequest,
+  readJpegs,
+  type Session,
+  stopTogether,
+  type World,
+} from '@ilsvrc/engine';
 import type { ClassName } from '../model.ts';
 import type { Box, Size } from './box.ts';
 import { namesOf } from './formats/boxes.ts';
@@ -71,22 +80,40 @@ export interface LocateOptions {
   views: 1 | 10;
   /** Images that a pass takes. */
   batch: number;
+  /** The processes that look together, as `joinRanks` gave them: each at some of the images, and all are told all. */
+  world?: World | undefined;
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
-/** Five guesses of each image, and its box for the class that it is known to have. */
-export async function locateSplit(
-  options: LocateOptions,
-): Promise<(Pick<Located, 'known'> & { guesses: (BoxGuess & { probability: number })[] })[]> {
-  const { session, dataset, images, classes, method, views, batch, signal, onProgress } = options;
-  const numbers = new Map(classes.map(({ wnid }, index) => [wnid, index]));
-  const all: Awaited<ReturnType<typeof locateSplit>> = [];
+/** What a model says of an image: five guesses, and its box for the class that it is known to have. */
+type Seen = Pick<Located, 'known'> & { guesses: (BoxGuess & { probability: number })[] };
+
+/** What a model says of each image. */
+export async function locateSplit(options: LocateOptions): Promise<Seen[]> {
+  const { images, views, batch, world, signal, onProgress } = options;
+  const look = looker(options);
+  const all: Seen[] = [];
   // A few passes at a time: JPEGs of a large split do not fit into memory together.
   const step = Math.max(1, Math.ceil((4 * batch) / views));
-  for (let first = 0; first < images.length; first += step) {
-    signal?.throwIfAborted();
-    const some = images.slice(first, first + step);
+  const { rank, hosts } = world ?? { rank: 0, hosts: [''] };
+  for (let first = rank * step; all.length < images.length; first += hosts.length * step) {
+    await stopTogether(world, signal);
+    const seen = await look(images.slice(first, first + step));
+    if (world === undefined) all.push(...seen);
+    else {
+      const texts = await gatherRanks(world, JSON.stringify(seen));
+      all.push(...texts.flatMap((text): Seen[] => JSON.parse(text)));
+    }
+    onProgress?.({ done: all.length, total: images.length });
+  }
+  return all;
+}
+
+/** Looks at some images. */
+function looker({ session, dataset, classes, method, views, world, signal }: LocateOptions) {
+  const numbers = new Map(classes.map(({ wnid }, index) => [wnid, index]));
+  return async (some: readonly SplitImage[]): Promise<Seen[]> => {
     const files = await readJpegs(
       dataset.path,
       some.map(({ row }) => row),
@@ -96,18 +123,16 @@ export async function locateSplit(
       sources: some.map(({ size }): [number, number] => [size.width, size.height]),
       given: some.map(({ row }) => numbers.get(dataset.classes[row.class]?.wnid ?? '') ?? null),
     };
-    const located = await session.locate(files, { method, views, top: 5, prepared }, { signal });
-    all.push(
-      ...located.map(({ known, guesses }) => ({
-        known,
-        guesses: guesses.map(({ class: index, probability, box }) => ({
-          class: classes[index]?.wnid ?? String(index),
-          probability,
-          box,
-        })),
+    // Several ranks stop between two looks, all of them.
+    const stop = world === undefined ? { signal } : {};
+    const located = await session.locate(files, { method, views, top: 5, prepared }, stop);
+    return located.map(({ known, guesses }) => ({
+      known,
+      guesses: guesses.map(({ class: index, probability, box }) => ({
+        class: classes[index]?.wnid ?? String(index),
+        probability,
+        box,
       })),
-    );
-    onProgress?.({ done: all.length, total: images.length });
-  }
-  return all;
+    }));
+  };
 }
