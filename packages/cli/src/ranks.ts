@@ -7,17 +7,25 @@ import type { World } from '@ilsvrc/engine';
 import { ToldByRank0 } from './told.ts';
 
 /** Errors that all ranks meet at the same place. */
-const common = new Set(['E0403', 'E0422', 'E0902']);
+const common = new Set(['E0403', 'E0422', 'E0425', 'E0902']);
 
-/** Does `work` together with the processes that a launcher started with this one; alone where there are none. */
-export async function together<T>(work: (world: World | undefined) => Promise<T>): Promise<T> {
+/**
+ * Does `work` together with the processes that a launcher started with this one; alone where there are none. GPUs meet in the
+ * first of `places`.
+ */
+export async function together<T>(
+  places: () => Promise<string[]>,
+  work: (world: World | undefined) => Promise<T>,
+): Promise<T> {
   const launch = launched(process.env);
   if (launch === undefined) return work(undefined);
   try {
-    if (launch.launcher === 'torchrun') throw cannotMeet(launch);
     // Loaded when it is needed: helps and completions are to be quick.
     const { joinRanks, leaveRanks } = await import('@ilsvrc/engine');
-    const world = await joinRanks();
+    const world =
+      launch.launcher === 'torchrun'
+        ? await joinByNccl(launch, await places())
+        : await joinRanks({ by: 'mpi' });
     if (world.hosts.length !== launch.size) throw cannotMeet(launch);
     const result = await settle(world, work);
     await leaveRanks();
@@ -48,15 +56,46 @@ function ofRank({ rank }: Launch, error: unknown): unknown {
   return new IlsvrcError(code, `rank ${rank}: ${message}`, { info, hint, cause });
 }
 
+/** Where NCCL looks for the address at which rank 0 waits for the others. */
+const rendezvous = 'NCCL_COMM_ID';
+
+/** The ranks that `torchrun` started meet by NCCL, at the port beside the one at which torchrun itself listens. */
+async function joinByNccl({ rank, size, local }: Launch, places: string[]): Promise<World> {
+  const { MASTER_ADDR: host = '', MASTER_PORT: port = '' } = process.env;
+  const named = process.env[rendezvous];
+  const address = named ?? `${host}:${Number(port) + 1}`;
+  if (named === undefined && (host === '' || !/^\d{1,5}$/.test(port))) {
+    throw new IlsvrcError(
+      'E0420',
+      `torchrun started rank ${rank} of ${size}, but MASTER_ADDR and MASTER_PORT are not set`,
+      {
+        info: 'they say where rank 0 is, at which the ranks meet',
+        hint: `start all ranks by torchrun, or say HOST:PORT of rank 0 by ${rendezvous}`,
+      },
+    );
+  }
+  const { joinRanks } = await import('@ilsvrc/engine');
+  process.env[rendezvous] = address;
+  try {
+    return await joinRanks({
+      by: 'nccl',
+      rank,
+      size,
+      local: local ? [local.rank, local.size] : [0, 1],
+      places,
+    });
+  } finally {
+    // It would send communicators to come to the same address.
+    delete process.env[rendezvous];
+  }
+}
+
 function cannotMeet({ launcher, rank, size }: Launch): IlsvrcError {
   return new IlsvrcError(
     'E0420',
     `${launcher} started rank ${rank} of ${size}, which cannot meet the others`,
     {
-      info:
-        launcher === 'torchrun'
-          ? 'torchrun brings processes together for NCCL; this version computes over MPI only'
-          : 'MPI sees one process: the launcher belongs to another MPI than the one that ilsvrc was built with',
+      info: 'MPI sees one process: the launcher belongs to another MPI than the one that ilsvrc was built with',
       hint: 'start it by the mpirun of that MPI, or by `ilsvrc train --launch N`',
     },
   );

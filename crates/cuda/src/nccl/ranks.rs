@@ -53,19 +53,20 @@ impl NcclRanks {
         Communicators::with(self.nccl.clone(), self.clone(), self.communicator.clone())
     }
 
-    /// Seconds that a sum of `values` f32 takes on the GPU, at the mean of `repeats` in a row; at most a million values.
+    /// Seconds that a sum of `bytes` of f32 takes on the GPU, at the mean of `repeats` in a row after one that does not count. All ranks
+    /// ask for it together.
     ///
     /// # Errors
-    /// As [`Collective::sum`].
-    pub fn measure(&self, values: usize, repeats: usize) -> Result<f64> {
+    /// As [`Collective::sum`]; `OUT_OF_MEMORY`.
+    pub fn measure(&self, bytes: usize, repeats: usize) -> Result<f64> {
         guarded(|| {
-            let work = self.work();
-            let (begun, done) =
-                (Event::timed(&self.communicator.context)?, Event::timed(&self.communicator.context)?);
-            let values = values.min(BLOCK / size_of::<f32>());
-            let stream = &self.communicator.stream;
+            let Communicator { context, stream, .. } = &*self.communicator;
+            let block = DeviceMemory::zeroed(context, bytes, "a sum over the ranks")?;
+            let (begun, done) = (Event::timed(context)?, Event::timed(context)?);
+            let sum = || self.communicator.sum((block.at, bytes / size_of::<f32>()), Type::F32);
+            sum()?;
             stream.record(&begun)?;
-            (0..repeats).try_for_each(|_| self.communicator.sum((work.block.at, values), Type::F32))?;
+            (0..repeats).try_for_each(|_| sum())?;
             stream.record(&done)?;
             self.communicator.wait(&done, None)?;
             Ok(done.seconds_since(&begun)? / repeats as f64)

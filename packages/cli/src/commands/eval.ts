@@ -69,12 +69,15 @@ const verb: Verb = (base, { interrupts }) =>
       if (options.out !== undefined) await output.expectAbsent(join(options.out, resultFile), options.force);
       const outputs =
         options.from === undefined
-          ? await together(async (world) => {
-              const isFirst = (world?.rank ?? 0) === 0;
-              const told = isFirst ? output : new Output({ ...options, quiet: true });
-              const outputs = await ask(given, options, told, interrupts);
-              return isFirst ? outputs : undefined;
-            })
+          ? await together(
+              async () => (await machineOf(options)).places,
+              async (world) => {
+                const isFirst = (world?.rank ?? 0) === 0;
+                const told = isFirst ? output : new Output({ ...options, quiet: true });
+                const outputs = await ask(given, options, told, interrupts);
+                return isFirst ? outputs : undefined;
+              },
+            )
           : await readSaved(options.from);
       // Rank 0 has what all have computed, and goes on alone.
       if (outputs === undefined) return;

@@ -97,7 +97,10 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       if (needsHead !== undefined) {
         throw new IlsvrcError('E0103', `${needsHead} goes with --head boxes`, { hint: 'add `--head boxes`' });
       }
-      await together((world) => trainNet(dataset, options, world, signal));
+      await together(
+        async () => (await machineOf(options)).places,
+        (world) => trainNet(dataset, options, world, signal),
+      );
     });
 
 export default verb;
