@@ -10,7 +10,7 @@ use mpi::environment::processor_name;
 use mpi::point_to_point::{Destination, Source};
 use mpi::topology::{Communicator, SimpleCommunicator};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ pub struct Mpi {
     rank: usize,
     hosts: Vec<String>,
     jobs: Mutex<Option<SyncSender<Job>>>,
+    /// Why nothing can be summed any more, where a rank was lost while nothing was being summed.
+    lost: Arc<Mutex<Option<Error>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     traffic: Mutex<Traffic>,
 }
@@ -49,6 +51,8 @@ impl Mpi {
     pub fn join() -> Result<Self> {
         let (jobs, given) = sync_channel(1);
         let (tell, told) = sync_channel(1);
+        let lost = Arc::new(Mutex::new(None));
+        let heard = lost.clone();
         let work = move || {
             // All calls come from this thread.
             let Some((universe, _)) = mpi::initialize_with_threading(Threading::Funneled) else {
@@ -58,7 +62,7 @@ impl Mpi {
             let world = universe.world();
             let mut ranks = Ranks::new(world);
             let _ = tell.send(Some((ranks.pulse.rank, ranks.pulse.hosts.clone())));
-            ranks.serve(&given);
+            ranks.serve(&given, &heard);
             // Dropping the universe says goodbye to the others.
         };
         let thread = thread::Builder::new().name("mpi".into()).spawn(work);
@@ -71,6 +75,7 @@ impl Mpi {
             rank,
             hosts,
             jobs: Mutex::new(Some(jobs)),
+            lost,
             thread: Mutex::new(Some(thread)),
             traffic: Mutex::default(),
         })
@@ -128,6 +133,10 @@ impl Collective for Mpi {
         self.ask(size_of_val(&values[..]), |give| Job::Double(values, give))
     }
 
+    fn expect_alive(&self) -> Result<()> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
+    }
+
     fn traffic(&self) -> Traffic {
         *self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -162,14 +171,18 @@ impl Ranks {
         Self { world, pulse: Pulse { rank, hosts, heard: vec![now; size], told: now } }
     }
 
-    /// Does jobs until nobody can send any more.
-    fn serve(&mut self, jobs: &Receiver<Job>) {
+    /// Does jobs until nobody can send any more; says who is lost meanwhile.
+    fn serve(&mut self, jobs: &Receiver<Job>, heard: &Mutex<Option<Error>>) {
         loop {
             match jobs.recv_timeout(BEAT) {
                 Ok(Job::Single(values, give)) => self.sum(values, &give),
                 Ok(Job::Double(values, give)) => self.sum(values, &give),
-                // Who is silent matters to those who wait for it.
-                Err(RecvTimeoutError::Timeout) => drop(self.pulse.beat(&self.world)),
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(lost) = self.pulse.beat(&self.world) {
+                        let error = self.pulse.tell(lost);
+                        *heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -184,11 +197,7 @@ impl Ranks {
             while let Err(under_way) = request.test() {
                 request = under_way;
                 if let Some(lost) = pulse.beat(world) {
-                    // The first rank that is left tells of it. The others wait: the first to end is the one MPI reports.
-                    if (0..pulse.hosts.len()).find(|rank| *rank != lost) != Some(pulse.rank) {
-                        thread::sleep(PATIENCE);
-                    }
-                    let _ = give.send(Err(pulse.lost(lost)));
+                    let _ = give.send(Err(pulse.tell(lost)));
                     // A sum that has begun cannot be taken back: its memory must stay until the process ends.
                     loop {
                         thread::park();
@@ -226,7 +235,11 @@ impl Pulse {
         others.into_iter().find(|other| now - self.heard[*other] > SILENCE)
     }
 
-    fn lost(&self, rank: usize) -> Error {
+    /// The first rank that is left tells of a lost one. The others wait: the first to end is the one MPI reports.
+    fn tell(&self, rank: usize) -> Error {
+        if (0..self.hosts.len()).find(|other| *other != rank) != Some(self.rank) {
+            thread::sleep(PATIENCE);
+        }
         let (host, seconds) = (&self.hosts[rank], SILENCE.as_secs());
         Error::new(RANK_LOST, format!("rank {rank} on {host} has not been heard of for {seconds} s"))
             .info("it is frozen or out of memory, or its host or the link to it is down; the others cannot go on without it")

@@ -4,6 +4,7 @@
 //   random   a random legal order, also making progress at random moments
 //   eager    at once, in order of issue: what a naive reader assumes; hides missing dependencies
 #include <chrono>
+#include <thread>
 #include "state.h"
 
 static double now() {
@@ -34,17 +35,18 @@ static void run_op(const OpP& op) {
   op->done = true;
   op->time = now();
   op->run = nullptr;
+  op->waits = nullptr;
   op->deps.clear();
 }
 static bool is_ready(const Op& o) {
   for (auto& d : o.deps) if (!d->done) return false;
-  return true;
+  return !o.waits || !o.waits();
 }
 static void drop_done() {
   auto& p = S().pending;
   p.erase(std::remove_if(p.begin(), p.end(), [](const OpP& o) { return o->done; }), p.end());
 }
-static void run_one() {  // one ready piece of work, by policy
+static bool run_one() {  // one ready piece of work, by policy; false where there is none
   OpP best;
   size_t ready = 0, done = 0;
   for (auto& o : S().pending) {
@@ -56,22 +58,34 @@ static void run_one() {  // one ready piece of work, by policy
   }
   if (best) run_op(best);
   if (done > 64) drop_done();
+  return best != nullptr;
 }
-void run_until(const OpP& op) {
-  if (!op || op->done) return;
+bool advance(const OpP& op) {
+  if (!op || op->done) return true;
   if (S().set.policy == Policy::Reverse || S().set.policy == Policy::Random) {
-    while (!op->done) run_one();
+    while (!op->done && run_one()) {}
   } else {
     std::vector<OpP> stack{op};
     while (!stack.empty()) {
       OpP o = stack.back(), missing;
       for (auto& d : o->deps) if (!d->done) missing = d;
       if (missing) { stack.push_back(missing); continue; }
+      if (!o->done && o->waits && o->waits()) break;
       if (!o->done) run_op(o);
       stack.pop_back();
     }
   }
   drop_done();
+  return op->done;
+}
+void run_until(const OpP& op) {
+  while (!advance(op)) {
+    send_what_is_ready();
+    // Other ranks of this process need the driver, those of other processes some time.
+    S().lock.unlock();
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+    S().lock.lock();
+  }
 }
 
 // ---- waits of the host ----
@@ -89,7 +103,8 @@ int run_all(Context* only) {
     unsigned m = a->stream->number, n = b->stream->number;
     return m != n ? m > n : a->id < b->id;
   });
-  for (auto& o : ops) run_until(o);
+  // Another rank of this process may wait for what this thread does next: only a device is waited for.
+  for (auto& o : ops) only ? run_until(o) : (void)advance(o);
   if (!only) return OK;
   for (auto& [s, own] : S().streams.all) if (s->context == only) know(s->last);
   return only->device->sticky;
@@ -115,14 +130,16 @@ int issue(const OpP& op, std::vector<OpP> after) {
   op->clock[op->lane] = ++S().lanes[op->lane];
   int e = check_races(op);
   S().pending.push_back(op);
-  if (S().set.policy == Policy::Eager) run_until(op);
+  if (S().set.policy == Policy::Eager) advance(op);
   if (S().set.policy == Policy::Random && random64() % 2) run_one();
   return e;
 }
-// Adds work to a stream, or to the graph it is captured into.
 int enqueue(Stream* s, std::string label, std::vector<Range> ranges, std::function<int()> run, OpP* out, OpP extra) {
   OpP o = make_op(s, std::move(label), std::move(ranges), std::move(run));
   if (out) *out = o;
+  return put(s, o, extra);
+}
+int put(Stream* s, const OpP& o, OpP extra) {
   if (s->capture) {
     o->deps = s->frontier;
     s->frontier = {o};

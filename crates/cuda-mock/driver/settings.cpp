@@ -98,13 +98,14 @@ static bool configure(const std::string& key, const std::string& v) {
   if (!is_number) return false;
   if (key == "MEM_MB") return s.memory_mb = number, true;
   if (key == "VERSION") return s.version = (int)number, true;
+  if (key == "NCCL") return s.nccl = (int)number, true;
   if (key != "DEVICES" || S().init || number > MAX_DEVICES) return false;  // devices are counted once, by cuInit
   return s.devices = (int)number, true;
 }
 bool settings_from_environment() {
   bool ok = true;
   for (const char* key : {"ORDER", "THREADS", "RACES", "CC", "FAIL", "TRACE", "PRINT", "P2P", "ISOLATE", "MEM_MB",
-                          "VERSION", "DEVICES"}) {
+                          "VERSION", "NCCL", "DEVICES"}) {
     const char* v = getenv((std::string("MOCK_CUDA_") + key).c_str());
     if (!v || !*v || configure(key, v)) continue;
     say("MOCK_CUDA_%s=%s is no setting", key, v);
@@ -137,6 +138,7 @@ static void bury() {
 API(mock_reset, ()) {
   std::lock_guard<std::recursive_mutex> guard(S().lock);
   State& s = S();
+  forget_communicators();
   for (auto& op : s.pending) op->deps.clear();
   std::set<Capture*> captures;
   for (auto& [stream, own] : s.streams.all) captures.insert(stream->capture);

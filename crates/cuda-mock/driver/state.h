@@ -43,6 +43,7 @@ struct Op {                    // one piece of work, or one node of a graph
   std::vector<Range> ranges;   // what it reads and writes
   std::function<int()> run;
   std::vector<OpP> deps;       // not yet done when it was issued
+  std::function<bool()> waits; // for other ranks, as its dependencies do not say
   uint64_t id = 0;             // order of issue
   unsigned lane = 0;
   Clock clock;                 // its own place included
@@ -112,7 +113,7 @@ struct Settings {
   uint64_t seed = 1;
   Races races = Races::Report;
   bool trace = false, print = true, peers = true, isolate = true;
-  int capability = 90, devices = 2, version = 13000;
+  int capability = 90, devices = 2, version = 13000, nccl = 22703;
   uint64_t memory_mb = 1024;
   std::vector<Fault> faults;
 };
@@ -180,13 +181,19 @@ int check_races(const OpP& op);
 // order.cpp
 int enqueue(Stream* s, std::string label, std::vector<Range> ranges, std::function<int()> run, OpP* out = nullptr,
             OpP extra = nullptr);
+int put(Stream* s, const OpP& op, OpP extra = nullptr);  // adds it to the stream, or to the graph it is captured into
 int issue(const OpP& op, std::vector<OpP> after);
 OpP make_op(Stream* s, std::string label, std::vector<Range> ranges, std::function<int()> run);
+bool advance(const OpP& op);   // as far as is possible without other ranks; whether it is done
 void run_until(const OpP& op);
 void know(const OpP& op);      // the host has seen that op is done
 int host_wait(const OpP& op);
 int run_all(Context* only);
 uint64_t random64();
+
+// nccl.cpp
+void send_what_is_ready();     // to other ranks: GPUs do so whatever their hosts wait for
+void forget_communicators();
 
 // graphs.cpp
 int no_capture(Stream* s);

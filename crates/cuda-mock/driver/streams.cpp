@@ -28,7 +28,8 @@ API(cuStreamSynchronize, (void* h)) {
 static int query(const OpP& op) {
   if (!op) return OK;
   if (op->done) { know(op); return op->device->sticky; }
-  run_until(op);
+  advance(op);
+  send_what_is_ready();
   return NOT_READY;
 }
 API(cuStreamQuery, (void* h)) {

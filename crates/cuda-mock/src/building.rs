@@ -17,7 +17,7 @@ pub const SUPPORTED: bool = cfg!(all(target_os = "linux", target_arch = "x86_64"
 pub struct Options {
     /// The folder with the `.cu` and `.cuh` files.
     pub kernels: PathBuf,
-    /// Gets `libcuda.so`, `libcuda.so.1`, and what a later build can use again. One build at a time may use it.
+    /// Gets `libcuda.so`, the same as `libcuda.so.1` and `libnccl.so.2`, and what a later build can use again. One build at a time may use it.
     pub output: PathBuf,
     /// With AddressSanitizer and UndefinedBehaviorSanitizer. A program that loads such a library needs
     /// `LD_PRELOAD` of [`sanitizer_libraries`] and `ASAN_OPTIONS=detect_leaks=0`.
@@ -43,10 +43,12 @@ pub fn build(options: &Options) -> Result<PathBuf, String> {
     let library = options.output.join("libcuda.so");
     compile_all(options, &jobs)?;
     link(options, &jobs, &library)?;
-    let second = options.output.join("libcuda.so.1");
-    if !second.exists() {
-        std::os::unix::fs::symlink("libcuda.so", &second)
-            .map_err(|e| format!("{}: {e}", second.display()))?;
+    for name in ["libcuda.so.1", "libnccl.so.2"] {
+        let other = options.output.join(name);
+        if !other.exists() {
+            std::os::unix::fs::symlink("libcuda.so", &other)
+                .map_err(|e| format!("{}: {e}", other.display()))?;
+        }
     }
     Ok(library)
 }

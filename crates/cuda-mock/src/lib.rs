@@ -20,7 +20,7 @@ use std::ffi::{CString, c_char, c_int};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// The folder of `libcuda.so` and `libcuda.so.1`, for programs started with it in `LD_LIBRARY_PATH`.
+/// The folder of `libcuda.so`, `libcuda.so.1` and `libnccl.so.2`, which are one library, for programs started with it in `LD_LIBRARY_PATH`.
 pub const LIBRARY_FOLDER: &str = concat!(env!("OUT_DIR"), "/mock");
 
 /// The order in which queued work runs.
@@ -63,6 +63,7 @@ pub struct Ran {
 #[derive(Debug)]
 pub struct Mock {
     library: &'static Library,
+    path: &'static Path,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -92,7 +93,7 @@ pub fn load_from(path: &Path) -> Mock {
         (path.to_path_buf(), library.unwrap_or_else(|e| panic!("{}: {e}", path.display())))
     });
     assert_eq!(loaded, path, "this process has a driver already");
-    let mock = Mock { library, _alone: alone };
+    let mock = Mock { library, path: loaded, _alone: alone };
     mock.reset();
     mock
 }
@@ -108,6 +109,16 @@ impl Mock {
         if std::env::var_os("MOCK_CUDA_PRINT").is_none() {
             self.set("PRINT", "0");
         }
+    }
+
+    /// The library, which is NCCL too.
+    pub fn nccl(&self) -> &'static Path {
+        self.path
+    }
+
+    /// What `ncclGetVersion` says; the default is 22703.
+    pub fn nccl_version(&self, version: u32) {
+        self.set("NCCL", &version.to_string());
     }
 
     /// The order of queued work.

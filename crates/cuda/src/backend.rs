@@ -5,6 +5,7 @@ use crate::exchange::exchange;
 use crate::gpu::Gpu;
 use crate::launch::{run, update_all};
 use crate::memory::does_not_fit;
+use crate::nccl::Communicators;
 use crate::precision::Precision;
 use crate::staging::Staging;
 use crate::step;
@@ -23,6 +24,8 @@ pub struct CudaBackend {
     places: Vec<Arc<Gpu>>,
     /// GPUs reach each other's memory.
     pub(crate) peers: bool,
+    /// Where this is one of several ranks that sum their gradients on the GPUs.
+    sums: Option<Arc<Communicators>>,
 }
 
 /// How towers on different places exchange maps.
@@ -54,8 +57,13 @@ impl CudaBackend {
                     peers &= from.context.reach(&to.context)?;
                 }
             }
-            Ok(Self { places: gpus, peers })
+            Ok(Self { places: gpus, peers, sums: None })
         })
+    }
+
+    /// The same as one of several ranks: their gradients are summed by `communicators`, which have these GPUs.
+    pub fn among(self, communicators: Arc<Communicators>) -> Self {
+        Self { sums: Some(communicators), ..self }
     }
 
     /// How towers on these places exchange maps.
@@ -121,6 +129,19 @@ impl Backend for CudaBackend {
 
     fn exchange(&self, towers: &mut [CudaTower], meeting: &Exchange, pass: &Pass) -> Result<()> {
         guarded(|| exchange(towers, meeting, pass.batch, self.peers))
+    }
+
+    fn sums_gradients(&self) -> bool {
+        self.sums.is_some()
+    }
+
+    fn begin_sum(&self, tower: &mut CudaTower, parameters: &[ParamId], share: f32) -> Result<()> {
+        let alone = || Error::new(INTERNAL, "sums over the ranks of one process");
+        guarded(|| self.sums.as_ref().ok_or_else(alone)?.begin(tower, parameters, share))
+    }
+
+    fn end_sums(&self) -> Result<()> {
+        guarded(|| self.sums.as_ref().map_or(Ok(()), |sums| sums.end()))
     }
 
     fn update(&self, tower: &mut CudaTower, rule: &UpdateRule) -> Result<()> {

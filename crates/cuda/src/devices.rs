@@ -13,6 +13,8 @@ const OLDEST: (i32, i32) = (8, 0);
 pub struct Device {
     /// Its number, as `--devices` takes it.
     pub ordinal: usize,
+    /// What tells it from all other GPUs, on any host.
+    pub uuid: [u8; 16],
     /// As `NVIDIA H100 80GB HBM3`.
     pub name: String,
     /// Major and minor.
@@ -71,6 +73,7 @@ fn device(ordinal: usize, count: usize) -> Result<Device> {
     }
     Ok(Device {
         ordinal,
+        uuid: result::device::get_uuid(raw).when("ask a GPU for its UUID")?.bytes.map(|byte| byte as u8),
         name: result::device::get_name(raw).when("ask a GPU for its name")?,
         compute_capability,
         // SAFETY: the device is valid.

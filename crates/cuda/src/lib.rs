@@ -2,9 +2,11 @@
 //! the kernels (`kernels/*.cu`) come as machine code from the build ([`cubins`]).
 //!
 //! The way of a step: `staging` brings the batch, `launch` turns ops into kernels on a tower's compute stream, `exchange`
-//! joins towers on their exchange streams, `order` makes one wait for the other, `step` records all of it as a graph.
+//! joins towers on their exchange streams, `order` makes one wait for the other, `step` records all of it as a graph. Of several
+//! ranks, [`nccl`] sums the gradients.
 
 pub mod cubins;
+pub mod nccl;
 pub mod nvrtc;
 pub mod resources;
 

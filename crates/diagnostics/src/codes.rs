@@ -85,6 +85,12 @@ codes! {
     RANK_LOST = "E0421";
     /// Ranks were started with different settings.
     RANKS_DIFFER = "E0422";
+    /// NCCL, which sums between GPUs, is not here, too old, or not to be used.
+    NCCL_UNUSABLE = "E0423";
+    /// NCCL failed.
+    NCCL_FAILED = "E0424";
+    /// Two ranks compute on one GPU.
+    GPU_SHARED = "E0425";
     /// The split asked for does not exist or holds no images.
     SPLIT_EMPTY = "E0502";
     /// A file of boxes is the head of another model.

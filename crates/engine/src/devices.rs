@@ -1,18 +1,15 @@
 //! Where a net works: from the places that were asked for to a backend that has them.
 
+use crate::among::{self, Among};
+use crate::places::{ALONE, CPU, Places, resolve};
 use crate::ranks::Ranks;
 use crate::{Options, Purpose};
 use ilsvrc_cpu::CpuBackend;
-use ilsvrc_cuda::{CudaBackend, Device, Precision, Route};
-use ilsvrc_diagnostics::{DEVICE_UNUSABLE, DRIVER_ABSENT, Error, NET_INVALID, Result};
+use ilsvrc_cuda::{CudaBackend, Precision, Route};
+use ilsvrc_diagnostics::{Error, NET_INVALID, Result};
 use ilsvrc_images::{CacheSize, available_memory};
 use ilsvrc_network::{Backend, Execution, Executor, Net, Plan, Use};
 use serde::{Deserialize, Serialize};
-
-/// The name of a CPU's place.
-const CPU: &str = "cpu";
-/// Stands for GPUs where there are any, else for the CPU.
-const AUTO: &str = "auto";
 
 /// Where a net works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,6 +23,8 @@ pub struct Layout {
     pub precision: &'static str,
     /// Why `auto` did not take a GPU that is there.
     pub notice: Option<String>,
+    /// Of several ranks that train on GPUs.
+    pub among: Option<Among>,
     /// What fits into the cache of decoded images, where there is one.
     pub cache: Option<CacheSize>,
 }
@@ -41,21 +40,13 @@ pub struct Place {
     pub towers: Vec<usize>,
 }
 
-/// Places, resolved.
-enum Places {
-    /// Threads of each.
-    Cpu(Vec<usize>),
-    /// GPU of each.
-    Gpus(Vec<usize>),
-}
-
-/// Plans the net and allocates its towers where the options say.
-/// A rank's plan is for its part of a batch of training.
+/// Plans the net and allocates its towers where the options say. A rank's plan is for its part of a batch of training.
 pub(crate) fn open(options: &Options, ranks: &Ranks) -> Result<(Box<dyn Execution>, Layout)> {
     if options.batch == 0 {
         return Err(Error::new(NET_INVALID, "a batch of 0 images; it must be at least 1"));
     }
-    let (places, notice) = resolve(&options.places, options.net.towers, options.thread_count())?;
+    let (places, notice) = resolve(&options.places, options.net.towers, options.thread_count(), ranks.local)?;
+    let met = among::meet(&places, options, ranks)?;
     let batch = match options.purpose {
         Purpose::Training => options.batch.div_ceil(ranks.place().1),
         Purpose::Inference => options.batch,
@@ -70,12 +61,17 @@ pub(crate) fn open(options: &Options, ranks: &Ranks) -> Result<(Box<dyn Executio
             };
             let exchange = if options.net.towers == 1 { "none" } else { "memory" };
             let devices = threads.iter().map(device).map(|device| (CPU.to_string(), device)).collect();
-            let layout =
-                Layout { places: list(devices, &of_tower), exchange, precision: "f32", notice, cache: None };
+            let places = list(devices, &of_tower);
+            let layout = Layout { places, exchange, precision: "f32", notice, among: None, cache: None };
             Ok((execute(CpuBackend::new(&threads)?, plan, &of_tower, ranks)?, layout))
         }
         Places::Gpus(gpus) => {
+            let (among, sums) = met.unzip();
             let backend = CudaBackend::new(&gpus, options.precision()?)?;
+            let backend = match sums.flatten() {
+                Some(sums) => backend.among(sums),
+                None => backend,
+            };
             let exchange = match backend.route() {
                 _ if options.net.towers == 1 => "none",
                 Route::SameGpu => "same device",
@@ -85,8 +81,8 @@ pub(crate) fn open(options: &Options, ranks: &Ranks) -> Result<(Box<dyn Executio
             let all = ilsvrc_cuda::devices()?;
             let name = |gpu: &usize| (gpu.to_string(), all[*gpu].name.clone());
             let places = list(gpus.iter().map(name).collect(), &of_tower);
-            let layout =
-                Layout { places, exchange, precision: options.precision()?.name(), notice, cache: None };
+            let precision = options.precision()?.name();
+            let layout = Layout { places, exchange, precision, notice, among, cache: None };
             Ok((execute(backend, plan, &of_tower, ranks)?, layout))
         }
     }
@@ -97,7 +93,7 @@ where
     B: Backend + 'static,
 {
     let executor = Executor::new(backend, plan, of_tower)?;
-    Ok(match &ranks.0 {
+    Ok(match &ranks.collective {
         None => Box::new(executor),
         Some(ranks) => Box::new(executor.among(ranks.clone())?),
     })
@@ -115,60 +111,6 @@ fn list(devices: Vec<(String, String)>, of_tower: &[usize]) -> Vec<Place> {
         .enumerate()
         .map(|(place, (name, device))| Place { name, device, towers: towers(place) })
         .collect()
-}
-
-impl Places {
-    fn count(&self) -> usize {
-        match self {
-            Self::Cpu(places) | Self::Gpus(places) => places.len(),
-        }
-    }
-}
-
-/// The places that names stand for, and why `auto` left a GPU out.
-fn resolve(names: &[String], towers: usize, threads: usize) -> Result<(Places, Option<String>)> {
-    if names == [AUTO] {
-        return Ok(match automatic(towers) {
-            (gpus, notice) if gpus.is_empty() => (Places::Cpu(vec![threads]), notice),
-            (gpus, notice) => (Places::Gpus(gpus), notice),
-        });
-    }
-    let count = names.len();
-    if count == 0 || count > towers.max(1) {
-        let towers = if towers == 1 { "one tower".into() } else { format!("{towers} towers") };
-        return Err(Error::new(DEVICE_UNUSABLE, format!("{count} devices for a net of {towers}"))
-            .info("a tower lives on one device")
-            .hint(
-                "name one device, as `--devices 0`, or as many as the net has towers, as `--devices 0,1`",
-            ));
-    }
-    if names.iter().all(|name| name == CPU) {
-        // The first places get the threads that are left over; a place never has none.
-        let share = |place| (threads / count + usize::from(place < threads % count)).max(1);
-        return Ok((Places::Cpu((0..count).map(share).collect()), None));
-    }
-    let gpu = |name: &String| {
-        name.parse().map_err(|_| {
-            Error::new(DEVICE_UNUSABLE, format!("cannot use device `{name}` here"))
-                .info("a device is `cpu` or the number of a GPU, and all of a net's are of one kind")
-                .hint("as `--devices cpu`, `--devices 0` or `--devices 0,1`; `ilsvrc doctor` lists what is here")
-        })
-    };
-    Ok((Places::Gpus(names.iter().map(gpu).collect::<Result<_>>()?), None))
-}
-
-/// The first usable GPUs, one for each tower where there are as many; and why there are none, where that is worth saying.
-fn automatic(towers: usize) -> (Vec<usize>, Option<String>) {
-    let devices = match ilsvrc_cuda::devices() {
-        Ok(devices) => devices,
-        Err(error) if error.code == DRIVER_ABSENT => return (Vec::new(), None),
-        Err(error) => return (Vec::new(), Some(error.message)),
-    };
-    let usable = |device: &&Device| device.problem.is_none();
-    let gpus: Vec<usize> = devices.iter().filter(usable).map(|device| device.ordinal).take(towers).collect();
-    let problem = devices.iter().find_map(|device| device.problem.as_ref());
-    let notice = problem.filter(|_| gpus.len() < towers).map(|problem| problem.message.clone());
-    (gpus, notice)
 }
 
 /// What to predict the memory of.
@@ -232,7 +174,7 @@ pub fn memory(request: &MemoryRequest) -> Result<Memory> {
     let towers = request.net.towers;
     let use_ = Use::from(request.purpose);
     let plan = Plan::new(&request.net, request.batch, use_)?;
-    match resolve(&request.places, towers, 1)?.0 {
+    match resolve(&request.places, towers, 1, ALONE)?.0 {
         Places::Cpu(_) => Ok(cpu_memory(&request.net, &plan, use_)),
         Places::Gpus(gpus) => {
             let of_tower: Vec<usize> =
@@ -308,27 +250,9 @@ fn cpu_memory(net: &Net, plan: &Plan, use_: Use) -> Memory {
 mod tests {
     use super::*;
 
-    fn pools(names: &[&str], towers: usize, threads: usize) -> Result<Vec<usize>> {
-        let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
-        resolve(&names, towers, threads).map(|(places, _)| match places {
-            Places::Cpu(threads) => threads,
-            Places::Gpus(gpus) => panic!("GPUs {gpus:?}"),
-        })
-    }
-
     #[test]
     fn towers_share_a_place_or_have_their_own() {
-        assert_eq!(pools(&["cpu"], 2, 3).unwrap(), [3]);
-        assert_eq!(pools(&["cpu", "cpu"], 2, 3).unwrap(), [2, 1]);
-        assert_eq!(pools(&["cpu", "cpu"], 2, 1).unwrap(), [1, 1]);
         assert_eq!(towers_at(2, 1), [0, 0]);
         assert_eq!(towers_at(2, 2), [0, 1]);
-    }
-
-    #[test]
-    fn what_is_no_place_is_refused() {
-        for names in [&["gpu"][..], &[], &["cpu"; 3], &["cpu", "0"], &["auto", "0"], &["-1"]] {
-            assert_eq!(pools(names, 2, 1).unwrap_err().code, DEVICE_UNUSABLE, "{names:?}");
-        }
     }
 }

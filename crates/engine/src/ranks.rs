@@ -1,31 +1,61 @@
-//! The ranks that this process trains and evaluates with.
+//! What a session asks of the other ranks.
 
+use crate::among;
+use crate::places::{ALONE, Local};
+use ilsvrc_cuda::nccl::Communicators;
 use ilsvrc_diagnostics::{Error, RANKS_DIFFER, Result};
 use ilsvrc_network::{Collective, Traffic};
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// One of several processes of a run.
-#[derive(Clone, Debug, Serialize)]
-pub struct World {
-    /// Which one this is, from 0.
-    pub rank: usize,
-    /// The host of each.
-    pub hosts: Vec<String>,
-}
+use std::sync::{Arc, OnceLock};
 
 /// How many there are, and what they need of each other; alone unless they were joined. All of them make the same calls, in the
 /// same order.
-#[derive(Clone, Default)]
-pub struct Ranks(pub(crate) Option<Arc<dyn Collective>>);
+#[derive(Clone)]
+pub struct Ranks {
+    pub(crate) collective: Option<Arc<dyn Collective>>,
+    /// Which one of its host this is.
+    pub(crate) local: Local,
+    /// What sums gradients between GPUs, or why nothing does; once somebody has asked.
+    communicators: Arc<OnceLock<Result<Arc<Communicators>>>>,
+}
+
+impl Default for Ranks {
+    fn default() -> Self {
+        Self { collective: None, local: ALONE, communicators: Arc::default() }
+    }
+}
 
 impl Ranks {
+    pub(crate) fn new(collective: Arc<dyn Collective>, local: Local) -> Self {
+        Self { collective: Some(collective), local, ..Self::default() }
+    }
+
     /// Which one this is, and how many there are.
     pub fn place(&self) -> (usize, usize) {
-        self.0.as_ref().map_or((0, 1), |ranks| (ranks.rank(), ranks.size()))
+        self.collective.as_ref().map_or((0, 1), |ranks| (ranks.rank(), ranks.size()))
+    }
+
+    /// The same with what sums gradients between GPUs.
+    pub(crate) fn with(self, communicators: Communicators) -> Self {
+        let _ = self.communicators.set(Ok(Arc::new(communicators)));
+        self
+    }
+
+    /// Ends the sums between GPUs, on all ranks.
+    pub(crate) fn part_gpus(&self) {
+        if let Some(Ok(communicators)) = self.communicators.get() {
+            communicators.leave();
+        }
+    }
+
+    /// What sums gradients between GPUs.
+    ///
+    /// # Errors
+    /// `NCCL_UNUSABLE`.
+    pub(crate) fn communicators(&self) -> Result<Arc<Communicators>> {
+        self.communicators.get_or_init(|| among::open(self)).clone()
     }
 
     /// The part of `whole` that is this rank's.
@@ -36,7 +66,7 @@ impl Ranks {
     /// Whether any rank was asked to stop: all hear the same answer, so all stop at the same place.
     pub(crate) fn anyone(&self, cancel: &AtomicBool) -> Result<bool> {
         let own = cancel.load(Ordering::Relaxed);
-        match &self.0 {
+        match &self.collective {
             None => Ok(own),
             Some(ranks) => Ok(ranks.sum_exact(vec![f64::from(u8::from(own))])?[0] > 0.0),
         }
@@ -47,7 +77,7 @@ impl Ranks {
     /// # Errors
     /// `RANK_LOST`.
     pub fn together(&self, values: Vec<f32>) -> Result<Vec<f32>> {
-        match &self.0 {
+        match &self.collective {
             None => Ok(values),
             Some(ranks) => ranks.sum(values),
         }
@@ -58,7 +88,7 @@ impl Ranks {
     /// # Errors
     /// `RANK_LOST`.
     pub fn together_exact(&self, values: Vec<f64>) -> Result<Vec<f64>> {
-        match &self.0 {
+        match &self.collective {
             None => Ok(values),
             Some(ranks) => ranks.sum_exact(values),
         }
@@ -80,15 +110,27 @@ impl Ranks {
 
     /// What went over the wire.
     pub(crate) fn traffic(&self) -> Option<Traffic> {
-        self.0.as_ref().map(|ranks| ranks.traffic())
+        let mut all = self.collective.as_ref()?.traffic();
+        if let Some(Ok(communicators)) = self.communicators.get() {
+            let Traffic { calls, bytes, seconds } = communicators.traffic();
+            all.calls += calls;
+            all.bytes += bytes;
+            all.seconds += seconds;
+        }
+        Some(all)
+    }
+
+    /// The numbers of every rank, as many on each.
+    pub(crate) fn gather(&self, own: &[f64]) -> Result<Vec<Vec<f64>>> {
+        let Some(ranks) = &self.collective else { return Ok(vec![own.to_vec()]) };
+        let mut all = vec![0.0; own.len() * ranks.size()];
+        all[own.len() * ranks.rank()..][..own.len()].copy_from_slice(own);
+        Ok(ranks.sum_exact(all)?.chunks(own.len()).map(<[f64]>::to_vec).collect())
     }
 
     /// Refuses ranks that were started with other settings: their sums would mean nothing.
     pub(crate) fn expect_same(&self, what: &str, settings: &str) -> Result<()> {
-        let Some(ranks) = &self.0 else { return Ok(()) };
-        let mut all = vec![0.0; ranks.size()];
-        all[ranks.rank()] = fingerprint(settings);
-        let all = ranks.sum_exact(all)?;
+        let all = self.gather(&[fingerprint(settings)])?.concat();
         match all.iter().position(|other| *other != all[0]) {
             None => Ok(()),
             Some(other) => Err(Error::new(
@@ -104,74 +146,7 @@ impl Ranks {
 }
 
 /// 48 bits of a text's hash: as many as an f64 adds zeros to without loss.
-fn fingerprint(text: &str) -> f64 {
+pub(crate) fn fingerprint(text: &str) -> f64 {
     let hash = Sha256::digest(text);
     hash[..6].iter().fold(0.0, |sum, byte| sum * 256.0 + f64::from(*byte))
 }
-
-#[cfg(feature = "mpi")]
-mod joined {
-    use super::{Arc, Collective, Ranks, Result, World};
-    use ilsvrc_collective::Mpi;
-    use std::sync::{Mutex, PoisonError};
-
-    static MPI: Mutex<Option<Arc<Mpi>>> = Mutex::new(None);
-
-    /// Those that this process has joined.
-    pub fn current() -> Ranks {
-        let mpi = MPI.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ranks(mpi.map(|mpi| mpi as Arc<dyn Collective>))
-    }
-
-    /// Joins the processes that MPI's launcher started with this one: sessions opened from now on work together with theirs.
-    ///
-    /// # Errors
-    /// `RANKS_UNAVAILABLE`.
-    pub fn join() -> Result<World> {
-        let mut mpi = MPI.lock().unwrap_or_else(PoisonError::into_inner);
-        let joined = Arc::new(Mpi::join()?);
-        let world = World { rank: joined.rank(), hosts: joined.hosts().to_vec() };
-        *mpi = Some(joined);
-        Ok(world)
-    }
-
-    /// Leaves them when all are ready to; see [`Mpi::leave`].
-    ///
-    /// # Errors
-    /// `RANK_LOST`.
-    pub fn leave() -> Result<()> {
-        let mpi = MPI.lock().unwrap_or_else(PoisonError::into_inner).take();
-        mpi.map_or(Ok(()), |mpi| mpi.leave())
-    }
-}
-
-#[cfg(not(feature = "mpi"))]
-mod joined {
-    use super::{Error, Ranks, Result, World};
-    use ilsvrc_diagnostics::RANKS_UNAVAILABLE;
-
-    /// None can be joined.
-    pub fn current() -> Ranks {
-        Ranks::default()
-    }
-
-    /// There is nobody to join.
-    ///
-    /// # Errors
-    /// `RANKS_UNAVAILABLE`.
-    pub fn join() -> Result<World> {
-        Err(Error::new(RANKS_UNAVAILABLE, "this build of ilsvrc knows no MPI")
-            .info("MPI differs from host to host, so the packages on npm come without it")
-            .hint("build from source where `mpicc` and libclang are: apt install libopenmpi-dev libclang-dev, then npm run build"))
-    }
-
-    /// Nothing to leave.
-    ///
-    /// # Errors
-    /// None.
-    pub fn leave() -> Result<()> {
-        Ok(())
-    }
-}
-
-pub use joined::{current, join, leave};

@@ -1,7 +1,8 @@
 //! The session: what training, evaluation and classification share.
 
+use crate::join;
 use crate::model_file::{self, ModelFile, Tensor};
-use crate::ranks::{self, Ranks};
+use crate::ranks::Ranks;
 use crate::train::Feed;
 use crate::{CacheOptions, Head, Layout, Options, Purpose, devices};
 use ilsvrc_diagnostics::{CLASSES_DIFFER, Error, IMAGE_SIZE, INTERNAL, MODEL_FOREIGN, Result};
@@ -49,7 +50,7 @@ impl Session {
     /// `NET_INVALID`, `DEVICE_UNUSABLE`, `OUT_OF_MEMORY`; where GPUs are asked for, those of `ilsvrc-cuda`; where a cache is
     /// asked for, those of its data set.
     pub fn open(options: Options) -> Result<Self> {
-        Self::open_in(options, ranks::current())
+        Self::open_in(options, join::current())
     }
 
     /// As [`Session::open`], as one of several sessions with the same options that train and evaluate together, each on its
@@ -58,7 +59,9 @@ impl Session {
     /// # Errors
     /// As [`Session::open`]; `RANKS_DIFFER` where the options are not the same.
     pub fn open_among(options: Options, ranks: Arc<dyn Collective>) -> Result<Self> {
-        Self::open_in(options, Ranks(Some(ranks)))
+        // They are threads of this process.
+        let local = (ranks.rank(), ranks.size());
+        Self::open_in(options, Ranks::new(ranks, local))
     }
 
     fn open_in(options: Options, ranks: Ranks) -> Result<Self> {

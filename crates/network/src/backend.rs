@@ -141,6 +141,20 @@ pub trait Backend: Send + Sync {
     fn run(&self, tower: &mut Self::Tower, ops: &[Op], pass: &Pass) -> Result<()>;
     /// Moves data between all towers; called when each has finished what came before.
     fn exchange(&self, towers: &mut [Self::Tower], exchange: &Exchange, pass: &Pass) -> Result<()>;
+    /// Whether [`Backend::begin_sum`] sums gradients over ranks where they lie; otherwise they go through the host. Only where
+    /// [`Backend::QUEUES`]: so all ranks begin their sums in one order.
+    fn sums_gradients(&self) -> bool {
+        false
+    }
+    /// Begins to replace these gradients of a tower by the sum, over all ranks, of `share` times each rank's. What is run on the tower
+    /// from now on sees the sums. With a share of 0 this rank adds nothing, whatever its gradients are.
+    fn begin_sum(&self, _tower: &mut Self::Tower, _parameters: &[ParamId], _share: f32) -> Result<()> {
+        Err(Error::new(INTERNAL, "this backend sums nothing over ranks"))
+    }
+    /// Waits until all sums that have begun are there. Fails with `RANK_LOST` where one of the ranks is.
+    fn end_sums(&self) -> Result<()> {
+        Ok(())
+    }
     /// Applies the learning rule to all parameters of the tower.
     fn update(&self, tower: &mut Self::Tower, rule: &UpdateRule) -> Result<()>;
     /// Makes a training step, or begins it: then `None`, and [`Backend::end_step`] tells what came of it. The input is no

@@ -24,6 +24,15 @@ pub trait Collective: Send + Sync {
     /// As [`Collective::sum`].
     fn sum_exact(&self, values: Vec<f64>) -> Result<Vec<f64>>;
 
+    /// Fails where a rank is known to be lost: to be asked again and again by those who wait for the others elsewhere than in a sum
+    /// of this.
+    ///
+    /// # Errors
+    /// As [`Collective::sum`].
+    fn expect_alive(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// What all sums together have moved and taken.
     fn traffic(&self) -> Traffic;
 }

@@ -74,9 +74,15 @@ impl Replica {
         let (loss, hits) = (all[0] / all[2], all[1]);
         if loss.is_finite() {
             // A replica's gradients are of the mean loss of its part: they count by its share of the images.
-            self.learn(backend, (plan, places, pass), towers, (images / all[2]) as f32)?;
+            let share = (images / all[2]) as f32;
+            if backend.sums_gradients() {
+                self.learn_in_place(backend, (plan, places, pass), towers, share)?;
+            } else {
+                self.learn(backend, (plan, places, pass), towers, share)?;
+            }
             let work = towers.iter_mut().map(|tower| (tower, ())).collect();
             at_places::<B, _>(places, work, |tower, ()| backend.update(tower, rule))?;
+            backend.end_sums()?;
         }
         Ok(Outcome {
             loss,
@@ -103,7 +109,12 @@ impl Replica {
                 Ok(())
             } else {
                 run(backend, places, towers, &plan.backward, pass, &|tower, place, ops| {
-                    self.fill_from(backend, tower, place, ops, pass, share, &fill)
+                    self.by_bucket(backend, (tower, place), ops, pass, &|tower, number, bucket| {
+                        fill_from(backend, tower, bucket, &mut self.values(number), share).map(|values| {
+                            // Nobody listens any more where a sum has failed.
+                            let _ = fill.send((number, values));
+                        })
+                    })
                 })
             };
             // The other thread ends when nothing more can come, whatever happened here.
@@ -127,16 +138,36 @@ impl Replica {
         })
     }
 
-    /// Runs the ops of a tower in a stage; each bucket leaves as soon as it is full.
-    fn fill_from<B: Backend>(
+    /// The backward pass of a backend that sums by itself, which goes on when this returns.
+    fn learn_in_place<B: Backend>(
         &self,
         backend: &B,
-        tower: &mut B::Tower,
-        (stage, number): (usize, usize),
+        (plan, places, pass): (&Plan, &[usize], &crate::Pass),
+        towers: &mut [B::Tower],
+        share: f32,
+    ) -> Result<()> {
+        if pass.batch == 0 {
+            // In the order in which the other ranks' towers come to theirs.
+            return self
+                .buckets
+                .iter()
+                .try_for_each(|bucket| backend.begin_sum(&mut towers[bucket.tower], &bucket.ids(), 0.0));
+        }
+        run(backend, places, towers, &plan.backward, pass, &|tower, place, ops| {
+            self.by_bucket(backend, (tower, place), ops, pass, &|tower, _, bucket| {
+                backend.begin_sum(tower, &bucket.ids(), share)
+            })
+        })
+    }
+
+    /// Runs the ops of a tower in a stage; `leave` hears of each bucket as soon as its gradients are there.
+    fn by_bucket<B: Backend>(
+        &self,
+        backend: &B,
+        (tower, (stage, number)): (&mut B::Tower, (usize, usize)),
         ops: &[Op],
         pass: &crate::Pass,
-        share: f32,
-        fill: &Sender<Filled>,
+        leave: &dyn Fn(&mut B::Tower, usize, &Bucket) -> Result<()>,
     ) -> Result<()> {
         let mut done = 0;
         for (index, bucket) in self.buckets.iter().enumerate() {
@@ -145,17 +176,7 @@ impl Replica {
             }
             backend.run(tower, &ops[done..bucket.ops], pass)?;
             done = bucket.ops;
-            let mut values = take(&mut *self.values(index));
-            values.resize(bucket.elements(), 0.0);
-            let mut rest = &mut values[..];
-            for (id, elements) in &bucket.parameters {
-                let (gradient, others) = rest.split_at_mut(*elements);
-                backend.read_parameter(tower, *id, Slot::Gradient, gradient)?;
-                rest = others;
-            }
-            values.iter_mut().for_each(|value| *value *= share);
-            // Nobody listens any more where a sum has failed.
-            let _ = fill.send((index, values));
+            leave(tower, index, bucket)?;
         }
         backend.run(tower, &ops[done..], pass)
     }
@@ -176,6 +197,30 @@ impl Bucket {
     fn elements(&self) -> usize {
         self.parameters.iter().map(|(_, elements)| elements).sum()
     }
+
+    fn ids(&self) -> Vec<ParamId> {
+        self.parameters.iter().map(|(id, _)| *id).collect()
+    }
+}
+
+/// A bucket's gradients, times `share`, in the memory of the last step's.
+fn fill_from<B: Backend>(
+    backend: &B,
+    tower: &B::Tower,
+    bucket: &Bucket,
+    memory: &mut Vec<f32>,
+    share: f32,
+) -> Result<Vec<f32>> {
+    let mut values = take(memory);
+    values.resize(bucket.elements(), 0.0);
+    let mut rest = &mut values[..];
+    for (id, elements) in &bucket.parameters {
+        let (gradient, others) = rest.split_at_mut(*elements);
+        backend.read_parameter(tower, *id, Slot::Gradient, gradient)?;
+        rest = others;
+    }
+    values.iter_mut().for_each(|value| *value *= share);
+    Ok(values)
 }
 
 /// Sums buckets over all ranks in the order of their numbers, in whatever order towers fill them.

@@ -39,10 +39,10 @@ pub fn estimate(request: String) -> Event {
     })
 }
 
-/// Joins the processes that a launcher started with this one: the engine's `World`.
-#[napi(ts_args_type = "emit: (event: Event) => void")]
-pub fn join_ranks(emit: Emit) -> napi::Result<Job> {
-    start(emit, |_| Outcome::json(&join()?))
+/// Joins the processes that a launcher started with this one: the engine's `JoinRequest` to its `World`.
+#[napi(ts_args_type = "request: string, emit: (event: Event) => void")]
+pub fn join_ranks(request: String, emit: Emit) -> napi::Result<Job> {
+    start(emit, move |_| Outcome::json(&join(&parse(&request)?)?))
 }
 
 /// Leaves them, when all are ready to.

@@ -9,7 +9,7 @@ import {
   stepsIn,
   type TrainEvent,
 } from '@ilsvrc/trainer';
-import { describeLayout, describeNotice } from './layout.ts';
+import { describeAmong, describeLayout, describeNotice } from './layout.ts';
 import type { Output } from './output.ts';
 import { describeStages } from './stages.ts';
 
@@ -79,6 +79,7 @@ export class EpochTable {
     this.#output.say(describeLayout({ places, exchange, precision }));
     if (notice !== undefined) this.#output.say(notice);
     if (event.ranks !== null) this.#output.say(describeRanks(event.ranks, batch, event.lr));
+    if (event.among !== null) this.#output.say(describeAmong(event.among));
     if (cache !== null) {
       this.#output.say(
         `cache: ${formatCount(cache.images)} of ${formatCount(cache.of)} images (${formatBytes(cache.bytes)})`,

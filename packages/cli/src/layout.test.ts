@@ -1,6 +1,6 @@
 import type { Layout } from '@ilsvrc/engine';
 import { expect, test } from 'vitest';
-import { describeLayout, describeNotice } from './layout.ts';
+import { describeAmong, describeLayout, describeNotice } from './layout.ts';
 
 const layout = (
   places: [name: string, device: string][],
@@ -15,6 +15,7 @@ const layout = (
   exchange,
   precision,
   notice: null,
+  among: null,
   cache: null,
 });
 
@@ -69,3 +70,25 @@ test('what `auto` left out', () => {
   );
   expect(told('1', 'GPU 0 is too old')).toMatch(/^only GPU 1 is used: GPU 0 is too old/);
 });
+
+test.each([
+  [
+    { gpus: [[0], [1]], nccl: '2.27.3', reason: null },
+    'rank 0 on GPU 0, rank 1 on GPU 1; gradients are summed on the GPUs by NCCL 2.27.3',
+  ],
+  [
+    {
+      gpus: [
+        [0, 0],
+        [1, 1],
+      ],
+      nccl: null,
+      reason: 'libnccl.so.2 cannot be loaded',
+    },
+    "rank 0 on GPU 0, rank 1 on GPU 1; gradients go through the host's memory (no NCCL: libnccl.so.2 cannot be loaded)",
+  ],
+  [
+    { gpus: [0, 1, 2, 3, 0, 1, 2, 3].map((pair) => [2 * pair, 2 * pair + 1]), nccl: '2.27.3', reason: null },
+    'rank 0 on GPU 0 and 1, rank 1 on GPU 2 and 3, …, rank 7 on GPU 6 and 7; gradients are summed on the GPUs by NCCL 2.27.3',
+  ],
+])('%j', (among, line) => expect(describeAmong(among)).toBe(line));

@@ -22,6 +22,20 @@ export function describeLayout({
   return parts.join(', ');
 }
 
+/**
+ * A line such as `rank 0 on GPU 0, rank 1 on GPU 1; gradients are summed on the GPUs by NCCL 2.27.3`, or why they go through the
+ * host's memory. Of many ranks the first two and the last are named.
+ */
+export function describeAmong({ gpus, nccl, reason }: NonNullable<Layout['among']>): string {
+  const ranks = gpus.map((own, rank) => `rank ${rank} on GPU ${[...new Set(own)].join(' and ')}`);
+  const named = ranks.length > 4 ? [...ranks.slice(0, 2), '…', ...ranks.slice(-1)] : ranks;
+  const way =
+    nccl === null
+      ? `gradients go through the host's memory (no NCCL: ${reason})`
+      : `gradients are summed on the GPUs by NCCL ${nccl}`;
+  return `${named.join(', ')}; ${way}`;
+}
+
 /** What `auto` left out, and why; `undefined` where there is nothing to say. */
 export function describeNotice({ places, notice }: Pick<Layout, 'places' | 'notice'>): string | undefined {
   if (notice === null) return undefined;

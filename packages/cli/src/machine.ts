@@ -1,8 +1,9 @@
 /** The options that say what computes, shared by the verbs that run a net. */
 import type { Command, OptionValues } from '@commander-js/extra-typings';
 import { loadConfig } from '@ilsvrc/config';
+import { launched } from '@ilsvrc/dataset';
 import type { Machine } from '@ilsvrc/engine';
-import { devices } from './devices.ts';
+import { devices, expectForOne } from './devices.ts';
 import { oneOf, whole } from './parse.ts';
 import { shareOfThreads } from './ranks.ts';
 
@@ -42,8 +43,10 @@ export async function machineOf(options: {
   threads?: number | undefined;
 }): Promise<Resolved> {
   const config = (await loadConfig('.')) ?? {};
+  const places = options.devices ?? devices(config.devices ?? 'auto');
+  if (launched(process.env) === undefined) expectForOne(places);
   return {
-    places: options.devices ?? devices(config.devices ?? 'auto'),
+    places,
     precision: options.precision ?? config.precision ?? 'bf16',
     threads: options.threads ?? config.threads ?? shareOfThreads(),
   };

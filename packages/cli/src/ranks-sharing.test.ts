@@ -107,8 +107,8 @@ describe.runIf(builtWithMpi)('ranks under MPI', () => {
     ];
     for (const args of verbs) {
       const { status, messages } = await run(2, ...args);
-      expect({ args, status, messages }).toMatchObject({ status: codes.E0424.exit });
-      expect(messages).toMatch(/error\[E0424\]: .* is not shared out to several processes/);
+      expect({ args, status, messages }).toMatchObject({ status: codes.E0426.exit });
+      expect(messages).toMatch(/error\[E0426\]: .* is not shared out to several processes/);
       expect(messages).toContain('Open MPI started this one as rank');
     }
     expect(readdirSync(place)).not.toContain('again');

@@ -8,17 +8,25 @@ import { Output, type OutputOptions } from './output.ts';
 import { HostLost, letLauncherEnd, ToldByRank0 } from './told.ts';
 
 /** Errors that all ranks meet at the same place. */
-const common = new Set(['E0403', 'E0422', 'E0902']);
+const common = new Set(['E0403', 'E0422', 'E0425', 'E0902']);
 
-/** Does `work` together with the processes that a launcher started with this one; alone where there are none. */
-export async function together<T>(work: (world: World | undefined) => Promise<T>): Promise<T> {
+/**
+ * Does `work` together with the processes that a launcher started with this one; alone where there are none. GPUs meet in the
+ * first of `places`.
+ */
+export async function together<T>(
+  places: () => Promise<string[]>,
+  work: (world: World | undefined) => Promise<T>,
+): Promise<T> {
   const launch = launched(process.env);
   if (launch === undefined) return work(undefined);
   try {
-    if (launch.launcher === 'torchrun') throw cannotMeet(launch);
     // Loaded when it is needed: helps and completions are to be quick.
     const { joinRanks, leaveRanks } = await import('@ilsvrc/engine');
-    const world = await joinRanks();
+    const world =
+      launch.launcher === 'torchrun'
+        ? await joinByNccl(launch, await places())
+        : await joinRanks({ by: 'mpi' });
     if (world.hosts.length !== launch.size) throw cannotMeet(launch);
     const result = await settle(world, work);
     await leaveRanks();
@@ -36,7 +44,8 @@ async function settle<T>(world: World, work: (world: World) => Promise<T>): Prom
     if (error instanceof IlsvrcError && common.has(error.code)) {
       await (await import('@ilsvrc/engine')).leaveRanks();
     }
-    const isFar = new Set(world.hosts).size > 1;
+    // torchrun's agents ask nobody: a rank that ends is enough.
+    const isFar = new Set(world.hosts).size > 1 && launched(process.env)?.launcher !== 'torchrun';
     if (error instanceof IlsvrcError && error.code === 'E0421' && isFar) throw await hostLost(world, error);
     throw error;
   }
@@ -83,7 +92,7 @@ export function expectAlone(what: string, hint?: string): void {
 /** The error of work that is not shared out. */
 export function notShared(what: string, hint = 'start it once, without the launcher'): IlsvrcError {
   const { launcher, rank, size } = launched(process.env) ?? { launcher: 'a launcher', rank: 0, size: 1 };
-  return new IlsvrcError('E0424', `${what} is not shared out to several processes`, {
+  return new IlsvrcError('E0426', `${what} is not shared out to several processes`, {
     info: `${launcher} started this one as rank ${rank} of ${size}, and each would do the same`,
     hint,
   });
@@ -96,15 +105,46 @@ export async function firstAlone(world: World | undefined, work: () => Promise<v
   await (await import('@ilsvrc/engine')).sumRanks(Float32Array.of(0));
 }
 
+/** Where NCCL looks for the address at which rank 0 waits for the others. */
+const rendezvous = 'NCCL_COMM_ID';
+
+/** The ranks that `torchrun` started meet by NCCL, at the port beside the one at which torchrun itself listens. */
+async function joinByNccl({ rank, size, local }: Launch, places: string[]): Promise<World> {
+  const { MASTER_ADDR: host = '', MASTER_PORT: port = '' } = process.env;
+  const named = process.env[rendezvous];
+  const address = named ?? `${host}:${Number(port) + 1}`;
+  if (named === undefined && (host === '' || !/^\d{1,5}$/.test(port))) {
+    throw new IlsvrcError(
+      'E0420',
+      `torchrun started rank ${rank} of ${size}, but MASTER_ADDR and MASTER_PORT are not set`,
+      {
+        info: 'they say where rank 0 is, at which the ranks meet',
+        hint: `start all ranks by torchrun, or say HOST:PORT of rank 0 by ${rendezvous}`,
+      },
+    );
+  }
+  const { joinRanks } = await import('@ilsvrc/engine');
+  process.env[rendezvous] = address;
+  try {
+    return await joinRanks({
+      by: 'nccl',
+      rank,
+      size,
+      local: local ? [local.rank, local.size] : [0, 1],
+      places,
+    });
+  } finally {
+    // It would send communicators to come to the same address.
+    delete process.env[rendezvous];
+  }
+}
+
 function cannotMeet({ launcher, rank, size }: Launch): IlsvrcError {
   return new IlsvrcError(
     'E0420',
     `${launcher} started rank ${rank} of ${size}, which cannot meet the others`,
     {
-      info:
-        launcher === 'torchrun'
-          ? 'torchrun brings processes together for NCCL; this version computes over MPI only'
-          : 'MPI sees one process: the launcher belongs to another MPI than the one that ilsvrc was built with',
+      info: 'MPI sees one process: the launcher belongs to another MPI than the one that ilsvrc was built with',
       hint: 'start it by the mpirun of that MPI, or by `ilsvrc train --launch N`',
     },
   );

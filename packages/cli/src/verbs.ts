@@ -8,7 +8,7 @@ export interface VerbEntry {
   operands: string;
   summary: string;
   load(): Promise<{ default: Verb }>;
-  /** Several processes may be started to do it together, or each its part or its host; else they are refused (E0424). */
+  /** Several processes may be started to do it together, or each its part or its host; else they are refused (E0426). */
   isShared?: true;
   /** Verbs below this one, with its name before theirs. */
   verbs?: readonly VerbEntry[];

@@ -66,7 +66,10 @@ export const codes = {
   E0420: { exit: 4, title: 'Ranks cannot meet' },
   E0421: { exit: 4, title: 'A rank is lost' },
   E0422: { exit: 2, title: 'Ranks differ' },
-  E0424: { exit: 2, title: 'Not shared out to several processes' },
+  E0423: { exit: 4, title: 'NCCL missing or too old' },
+  E0424: { exit: 4, title: 'NCCL failed' },
+  E0425: { exit: 4, title: 'Several ranks on one GPU' },
+  E0426: { exit: 2, title: 'Not shared out to several processes' },
 
   E0501: { exit: 5, title: 'Threshold missed' },
   E0502: { exit: 3, title: 'Split missing or empty' },

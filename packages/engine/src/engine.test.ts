@@ -109,6 +109,7 @@ test('a model is trained, saved, and evaluates and classifies alike when loaded'
     places: [{ name: 'cpu', towers: [0, 1] }],
     precision: 'f32',
     notice: null,
+    among: null,
   });
   const losses: number[] = [];
   const report = await session.train(request(), { onStep: ({ loss }) => losses.push(loss) });

@@ -70,6 +70,11 @@ export interface Layout {
   precision: Precision;
   /** Why `auto` found fewer GPUs than towers, where a GPU or its driver cannot be used. */
   notice: string | null;
+  /**
+   * Where several ranks train on GPUs: the GPUs of each, and the version of NCCL that sums their gradients; or, where they go through
+   * the host's memory, why. `null` for one process, on CPUs and for evaluation.
+   */
+  among: { gpus: number[][]; nccl: string | null; reason: string | null } | null;
   /** Images of the data set that the cache holds at most, those of all its splits, and the bytes; `null` without a cache. */
   cache: { images: number; of: number; bytes: number } | null;
 }

@@ -30,6 +30,8 @@ export interface StartEvent {
   cache: Layout['cache'];
   /** The host of each rank; `null` where there is one process. */
   ranks: string[] | null;
+  /** The GPUs of all ranks, and how gradients go between them; `null` for one process and on CPUs. */
+  among: Layout['among'];
   /** Steps of epoch `epoch` that an earlier process has made. */
   resumed: { epoch: number; step: number } | null;
 }

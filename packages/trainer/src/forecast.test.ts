@@ -11,7 +11,14 @@ const place = mkdtempSync(join(tmpdir(), 'ilsvrc-forecast-'));
 afterAll(() => rmSync(place, { recursive: true }));
 
 const { net, recipe } = presets['cifar-80sec'];
-const layout = { places: [], exchange: 'none', precision: 'f32', notice: null, cache: null } as const;
+const layout = {
+  places: [],
+  exchange: 'none',
+  precision: 'f32',
+  notice: null,
+  among: null,
+  cache: null,
+} as const;
 const measured: Measured = {
   layout: { ...layout, places: [] },
   open_seconds: 5,

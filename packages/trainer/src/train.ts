@@ -190,7 +190,7 @@ class Run {
 
   async #announce(): Promise<void> {
     const { net, recipe, run, dataset, resume } = this.#options;
-    const { places, precision, exchange, notice, cache } = this.#session.layout;
+    const { places, precision, exchange, notice, among, cache } = this.#session.layout;
     await this.#tell({
       event: 'start',
       version: 1,
@@ -211,6 +211,7 @@ class Run {
       notice,
       cache,
       ranks: this.#options.world?.hosts ?? null,
+      among,
       resumed: resume ? { epoch: this.#state.epoch + 1, step: this.#state.step } : null,
     });
   }

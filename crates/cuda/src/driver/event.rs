@@ -45,6 +45,16 @@ impl Event {
         unsafe { result::event::synchronize(self.raw) }.on(&self.context, "finish what the GPU was given")
     }
 
+    /// Whether it has happened; does not wait.
+    pub(crate) fn has_happened(&self) -> Result<bool> {
+        // SAFETY: the event is alive.
+        match unsafe { result::event::query(self.raw) } {
+            Ok(()) => Ok(true),
+            Err(error) if error.0 == sys::CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+            Err(error) => Err(error).on(&self.context, "finish what the GPU was given"),
+        }
+    }
+
     /// Seconds between two timed events that have happened.
     pub(crate) fn seconds_since(&self, start: &Self) -> Result<f64> {
         // SAFETY: both are alive.

@@ -31,6 +31,11 @@ impl Stream {
         &self.context
     }
 
+    /// As other libraries take it.
+    pub(crate) fn raw(&self) -> *mut c_void {
+        self.raw.cast()
+    }
+
     /// The event happens when all that was queued so far is done.
     pub(crate) fn record(&self, event: &Event) -> Result<()> {
         // SAFETY: both are alive.
@@ -56,6 +61,13 @@ impl Stream {
     pub(crate) fn copy(&self, to: u64, from: u64, bytes: usize) -> Result<()> {
         // SAFETY: callers pass ranges of live device memory; what happens to it is ordered by streams and events.
         unsafe { result::memcpy_dtod_async(to, from, bytes, self.raw) }.on(&self.context, "copy on the GPU")
+    }
+
+    /// Sets bytes to zero.
+    pub(crate) fn clear(&self, at: u64, bytes: usize) -> Result<()> {
+        // SAFETY: as for `copy`.
+        unsafe { result::memset_d8_async(at, 0, bytes, self.raw) }
+            .on(&self.context, "clear memory of the GPU")
     }
 
     /// Copies from the memory of another GPU, which this one can reach.

@@ -116,7 +116,10 @@ pub(crate) fn update_all(tower: &mut CudaTower, all: bool) -> Result<()> {
         let (len, padding) = (tower.len(id), tower.layout.paddings[index]);
         let w = tower.values(id, len)?;
         let v = tower.slot(id, Slot::Velocity)?;
-        let g = tower.slot(id, Slot::Gradient)?;
+        let (g, elements) = tower.whole_gradient(id)?;
+        let read = g..g + (elements * size_of::<f32>()) as u64;
+        // Other ranks' gradients may still be on their way into it.
+        tower.order.access(&tower.compute, &read, false)?;
         let copy = tower.copy(id);
         let (state, diverged) = (tower.state.at, tower.read_diverged()?);
         let (rate, decay) = tower.learning(id);

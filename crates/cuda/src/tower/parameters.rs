@@ -82,6 +82,12 @@ impl CudaTower {
         self.slot(id, Slot::Gradient)
     }
 
+    /// The address of a gradient and its elements, with the padding of its rows, which is the same on all ranks.
+    pub(crate) fn whole_gradient(&mut self, id: ParamId) -> Result<(u64, usize)> {
+        let elements = self.layout.padded_len(&self.plan, id);
+        Ok((self.slot(id, Slot::Gradient)?, elements))
+    }
+
     /// The address of a tensor; made now if the plan did not foresee it.
     pub(crate) fn slot(&mut self, id: ParamId, slot: Slot) -> Result<u64> {
         self.memory(id, slot).map(|memory| memory.at)

@@ -70,10 +70,13 @@ const verb: Verb = (base, { interrupts }) =>
       if (options.out !== undefined) await output.expectAbsent(join(options.out, resultFile), options.force);
       const outputs =
         options.from === undefined
-          ? await together(async (world) => {
-              const outputs = await ask(given, options, outputOf(world, options), interrupts);
-              return (world?.rank ?? 0) === 0 ? outputs : undefined;
-            })
+          ? await together(
+              async () => (await machineOf(options)).places,
+              async (world) => {
+                const outputs = await ask(given, options, outputOf(world, options), interrupts);
+                return (world?.rank ?? 0) === 0 ? outputs : undefined;
+              },
+            )
           : await readSaved(options.from);
       // Rank 0 has what all have computed, and goes on alone.
       if (outputs === undefined) return;

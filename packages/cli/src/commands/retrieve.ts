@@ -64,7 +64,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       ]),
     )
     .action((first, images, options) =>
-      together(async (world) => {
+      together(async () => (await machineOf(options)).places, async (world) => {
         const output = outputOf(world, options);
         const isIndex = first === 'index';
         const given = isIndex ? images.shift() : first;

@@ -82,7 +82,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         process.exit(await launchAgain(options.launch));
       }
       if (options.head === 'boxes') {
-        return together(async (world) => {
+        return together(async () => (await machineOf(options)).places, async (world) => {
           const output = outputOf(world, options);
           expectHeadFlags(options);
           if (dataset !== undefined)
@@ -100,7 +100,10 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       if (needsHead !== undefined) {
         throw new IlsvrcError('E0103', `${needsHead} goes with --head boxes`, { hint: 'add `--head boxes`' });
       }
-      await together((world) => trainNet(dataset, options, world, signal));
+      await together(
+        async () => (await machineOf(options)).places,
+        (world) => trainNet(dataset, options, world, signal),
+      );
     });
 
 export default verb;

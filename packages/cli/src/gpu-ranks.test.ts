@@ -1,0 +1,254 @@
+/**
+ * Several processes train one net on virtual GPUs (`crates/cuda-mock`, which is NCCL too): under MPI, where the build has it, and as
+ * torchrun starts them, by its variables. What they learn is compared with one process on the CPU.
+ */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { codes } from '@ilsvrc/diagnostics';
+import { devices, generateBuiltin } from '@ilsvrc/engine';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const root = join(import.meta.dirname, '../../..');
+const program = join(root, 'packages/cli/bin/ilsvrc.mjs');
+const place = mkdtempSync(join(tmpdir(), 'ilsvrc-gpu-ranks-'));
+const canMock = process.platform === 'linux' && process.arch === 'x64' && devices().cubins.length > 0;
+
+/** Towers that meet, with as little to compute as can be. */
+const config = `
+const learning = { weight_std: 0.02, bias: 0.1 };
+export default {
+  data: 'data',
+  net: {
+    name: 'tiny', image: 20, crop: 16, towers: 2,
+    layers: [
+      { type: 'conv', name: 'conv1', filters: 8, size: 3, stride: 1, pad: 1, learning },
+      { type: 'relu' },
+      { type: 'max_pool', size: 3, stride: 2 },
+      { type: 'dense', name: 'fc2', units: 12, reads: 'both', joined: true, learning },
+    ],
+  },
+  recipe: { batch: 16, epochs: 2, rate: 0.001 },
+};
+`;
+
+const environment: Record<string, string | undefined> = {
+  ...process.env,
+  OMPI_ALLOW_RUN_AS_ROOT: '1',
+  OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1',
+  OMPI_MCA_rmaps_base_oversubscribe: '1',
+  OMPI_MCA_hwloc_base_binding_policy: 'none',
+};
+
+const builtWithMpi = (() => {
+  if (!canMock || spawnSync('mpirun', ['--version']).status !== 0) return false;
+  const { stderr } = spawnSync('mpirun', ['-np', '2', process.execPath, program, 'train', 'nowhere'], {
+    env: environment,
+    encoding: 'utf8',
+  });
+  return !stderr.includes('E0420');
+})();
+if (!builtWithMpi) console.warn('ranks on GPUs: no MPI here, or a build without it: not tested under it');
+
+interface Ended {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function start(command: string[], more: Record<string, string> = {}) {
+  const [first = '', ...rest] = command;
+  const child = spawn(first, rest, {
+    cwd: place,
+    env: { ...environment, ...more },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const ended = new Promise<Ended>((resolve, reject) => {
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (data) => (stdout += data));
+    child.stderr.on('data', (data) => (stderr += data));
+    child.on('error', reject);
+    child.on('close', (status) => resolve({ status, stdout, stderr }));
+  });
+  return { child, ended };
+}
+
+const ilsvrc = (...args: string[]) => [process.execPath, program, ...args];
+
+const train = (name: string, places: string, ...more: string[]) =>
+  ilsvrc('train', '--run', name, '--devices', places, '--precision', 'f32', ...more);
+
+/** Two ranks under MPI. */
+const byMpi = (command: string[], more?: Record<string, string>) =>
+  start(['mpirun', '-np', '2', ...command], more);
+
+let port = 20_000 + (process.pid % 20_000);
+
+/** Two ranks as torchrun starts them. */
+function byTorchrun(command: string[], more: Record<string, string> = {}) {
+  port += 2;
+  return [0, 1].map((rank) =>
+    start(command, {
+      ...{ RANK: `${rank}`, WORLD_SIZE: '2', LOCAL_RANK: `${rank}`, LOCAL_WORLD_SIZE: '2' },
+      ...{ MASTER_ADDR: '127.0.0.1', MASTER_PORT: `${port}`, ...more },
+    }),
+  );
+}
+
+const all = (ranks: { ended: Promise<Ended> }[]) => Promise.all(ranks.map(({ ended }) => ended));
+
+/** What must succeed without a complaint of the virtual GPUs: the messages of the first. */
+function succeeded(ends: Ended[]): string {
+  for (const { status, stderr } of ends) {
+    expect(status, stderr).toBe(0);
+    expect(stderr).not.toContain('mock cuda');
+  }
+  return ends[0]?.stderr ?? '';
+}
+
+/** Loss of each step. */
+const losses = (name: string): number[] =>
+  readFileSync(join(place, 'runs', name, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+    .filter(({ event }) => event === 'step')
+    .map(({ loss }) => loss);
+
+const model = (name: string) => readFileSync(join(place, 'runs', name, 'model.safetensors'));
+
+/** Sums are made in another order than by one process on the CPU. */
+function expectAsAlone(name: string): void {
+  const alone = losses('alone');
+  expect(losses(name)).toEqual(alone.map((loss) => expect.closeTo(loss, 5)));
+}
+
+/** Resolves when a run has made steps. */
+function underWay(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    let text = '';
+    child.stdout?.on('data', (data) => {
+      text += data;
+      if (text.includes('"event":"step","epoch":2')) resolve();
+    });
+  });
+}
+
+const byNccl = 'gradients are summed on the GPUs by NCCL 2.27.3';
+
+describe.skipIf(!canMock)('ranks on virtual GPUs', () => {
+  beforeAll(async () => {
+    const example = ['run', '--quiet', '--package', 'ilsvrc-cuda-mock', '--example', 'folder'];
+    environment.LD_LIBRARY_PATH = execFileSync('cargo', example, { cwd: root, encoding: 'utf8' }).trim();
+    writeFileSync(join(place, 'ilsvrc.config.ts'), config);
+    await generateBuiltin({ out: join(place, 'photos'), images: 60, seed: 1, workers: 2 });
+    succeeded(await all([start(ilsvrc('prep', 'photos', '-o', 'data', '--size', '20'))]));
+    succeeded(await all([start(train('alone', 'cpu'))]));
+    succeeded(await all(byTorchrun(train('nccl', '0,1'))));
+    // Long where `cargo test` did not build the driver before.
+  }, 600_000);
+  afterAll(() => rmSync(place, { recursive: true }));
+
+  test('under torchrun they meet by NCCL and learn what one process learns', async () => {
+    expectAsAlone('nccl');
+    const ends = await all(byTorchrun(train('again', '0,1')));
+    const told = succeeded(ends);
+    expect(told).toContain("2 ranks on one host: each computes 8 images of a step's 16");
+    expect(told).toContain(`rank 0 on GPU 0, rank 1 on GPU 1; ${byNccl}`);
+    expect(ends[1]).toMatchObject({ stdout: '', stderr: '' });
+    expect(model('again').equals(model('nccl'))).toBe(true);
+  });
+
+  test('a pair a rank: each tower sums with that tower of the other pair', async () => {
+    const told = succeeded(await all(byTorchrun(train('pairs', 'auto'), { MOCK_CUDA_DEVICES: '4' })));
+    expect(told).toContain(`rank 0 on GPU 0 and 1, rank 1 on GPU 2 and 3; ${byNccl}`);
+    expectAsAlone('pairs');
+  });
+
+  test('evaluation is shared out and says the same', async () => {
+    const args = ['eval', 'runs/alone/model.safetensors', '--json', '--precision', 'f32', '--devices'];
+    const [one] = await all([start(ilsvrc(...args, 'cpu'))]);
+    const [first, second] = await all(byTorchrun(ilsvrc(...args, '0,1')));
+    expect(first?.status, first?.stderr).toBe(0);
+    expect(second?.stdout).toBe('');
+    const [alone, shared] = [one, first].map((ended) => JSON.parse(ended?.stdout ?? ''));
+    expect(shared).toMatchObject({
+      images: alone.images,
+      top1_error: alone.top1_error,
+      log_loss: expect.closeTo(alone.log_loss, 5),
+    });
+  });
+
+  test.each([
+    ['E0423', '0,1', { ILSVRC_NCCL: '/nowhere/libnccl.so.2' }, '/nowhere/libnccl.so.2 cannot be loaded'],
+    ['E0423', '0,1', { ILSVRC_NCCL: 'none' }, 'ILSVRC_NCCL=none'],
+    ['E0423', '0,1', { MOCK_CUDA_NCCL: '21200' }, 'NCCL 2.12.0 is too old'],
+    ['E0424', '0,1', { MOCK_CUDA_FAIL: 'ncclCommInitRank:1=2' }, 'NCCL failed: cannot bring GPU 0 together'],
+    ['E0425', '0,0', {}, 'several ranks compute on one GPU'],
+    ['E0420', 'cpu', {}, 'torchrun started rank 0 of 2, which computes on the CPU'],
+    ['E0420', '0,1', { MASTER_PORT: '' }, 'torchrun started rank 0 of 2, but MASTER_ADDR and MASTER_PORT'],
+    ['E0401', '0,1,2', {}, '3 devices for 2 ranks on this host'],
+  ] as const)('%s under torchrun, for --devices %s with %o', async (code, places, more, message) => {
+    const [first] = await all(byTorchrun(train('never', places), more));
+    expect(first?.status, first?.stderr).toBe(codes[code].exit);
+    expect(first?.stderr).toContain(`error[${code}]: ${message}`);
+    expect(first?.stderr).toMatch(/^ {2}hint: /m);
+  });
+
+  test('a rank that has ended ends the others, which say so', async () => {
+    const [first, second] = byTorchrun(train('killed', '0,1', '--json', '--epochs', '400'));
+    if (first === undefined || second === undefined) throw new Error('two were started');
+    await underWay(first.child);
+    second.child.kill('SIGKILL');
+    const { status, stderr } = await first.ended;
+    expect(status, stderr).toBe(codes.E0421.exit);
+    expect(stderr).toMatch(
+      /error\[E0421\]: epoch \d+, step \d+: NCCL lost another rank|error\[E0421\]: NCCL lost/,
+    );
+    expect(stderr).toContain('rank 1 has ended');
+  });
+
+  describe.runIf(builtWithMpi)('under MPI', () => {
+    test('they learn the same through the host and by NCCL', async () => {
+      const host = await all([byMpi(train('host', '0,1'), { ILSVRC_NCCL: 'none' })]);
+      expect(succeeded(host)).toContain(
+        "rank 0 on GPU 0, rank 1 on GPU 1; gradients go through the host's memory (no NCCL: ILSVRC_NCCL=none)",
+      );
+      expectAsAlone('host');
+      const nccl = await all([byMpi(train('mpi', '0,1'))]);
+      expect(succeeded(nccl)).toContain(`rank 0 on GPU 0, rank 1 on GPU 1; ${byNccl}`);
+      // Two addends have one order, whatever sums them.
+      for (const name of ['mpi', 'host']) expect(model(name).equals(model('nccl')), name).toBe(true);
+    });
+
+    test('two ranks share a GPU only where that is said', async () => {
+      const [refused] = await all([byMpi(train('never', '0'))]);
+      expect(refused?.status).toBe(codes.E0425.exit);
+      expect(refused?.stderr.match(/error\[E0425\]: ranks 0 and 1 both compute on GPU 0/g)).toHaveLength(1);
+      expect(refused?.stderr).toContain('`--devices 0,0`');
+      const told = succeeded(await all([byMpi(train('shared', '1,1'))]));
+      expect(told).toContain(
+        "rank 0 on GPU 1, rank 1 on GPU 1; gradients go through the host's memory (no NCCL: ranks 0 and 1 share GPU 1)",
+      );
+      expectAsAlone('shared');
+    });
+
+    test('without NCCL it says why, and goes on through the host', async () => {
+      const told = succeeded(await all([byMpi(train('old', '0,1'), { MOCK_CUDA_NCCL: '21200' })]));
+      expect(told).toContain("gradients go through the host's memory (no NCCL: NCCL 2.12.0 is too old: ");
+    });
+
+    test('a rank that is frozen ends the run within half a minute', { timeout: 60_000 }, async () => {
+      const { child, ended } = byMpi(train('frozen', '0,1', '--json', '--epochs', '400'));
+      await underWay(child);
+      const ranks = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8');
+      process.kill(Number(ranks.trim().split(' ')[1]), 'SIGSTOP');
+      const begin = performance.now();
+      const { status, stderr } = await ended;
+      expect(performance.now() - begin).toBeLessThan(30_000);
+      expect(status, stderr).toBe(codes.E0421.exit);
+      expect(stderr).toMatch(/error\[E0421\]: .*rank 1 on .* has not been heard of for 15 s/);
+    });
+  });
+});
