@@ -95,7 +95,9 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         else await localizeSplit({ ...request, output, world });
         await output.finish();
       };
-      await (isAlone ? localize(undefined) : together(async () => (await machineOf(options)).places, localize));
+      await (isAlone
+        ? localize(undefined)
+        : together(async () => (await machineOf(options)).places, localize));
     });
 
 export default verb;

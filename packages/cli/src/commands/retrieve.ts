@@ -64,66 +64,69 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       ]),
     )
     .action((first, images, options) =>
-      together(async () => (await machineOf(options)).places, async (world) => {
-        const output = outputOf(world, options);
-        const isIndex = first === 'index';
-        const given = isIndex ? images.shift() : first;
-        const defaults = await loadDefaults();
-        const [model = ''] = requireModels(given === undefined ? [] : [given], defaults);
-        const data = await requireDataset(options.data, defaults, model);
-        refuseMisfits(isIndex, images, options);
-        if (world !== undefined) refuseUnshared(images, options);
-        const score = options.out === undefined ? undefined : join(options.out, scoreFile);
-        for (const file of [options.panel, options.npy, options.safetensors, score])
-          if (file !== undefined) await output.expectAbsent(file, options.force);
-        const choice: StoreChoice = { ...options, model, data };
-        await warnOfPreprocessing(model, data, output);
-        const queries = isIndex || options.score ? [] : await chooseQueries(images, data, options);
-        const store = isIndex && options.force ? undefined : await findStore(choice);
-        if (
-          isIndex &&
-          store !== undefined &&
-          options.npy === undefined &&
-          options.safetensors === undefined
-        ) {
-          throw new IlsvrcError('E0308', `${store.folder} is there already: ${describe(store)}`, {
-            hint: 'it is up to date; make it again by --force',
-          });
-        }
-        // What is only exported needs no net.
-        const session =
-          isIndex && store !== undefined ? undefined : await openSession(model, options, output);
-        if (store === undefined && !isIndex)
-          output.say('there is no store of features yet: building it first');
-        const opened = store ?? (session && (await makeStore(choice, session, output, signal)));
-        if (opened === undefined) return;
-        if (isIndex) {
-          // What other ranks had to do is done.
-          if ((world?.rank ?? 0) === 0) await finishIndex(opened, options, output);
-        } else if (session !== undefined && options.score) {
-          const watch = { world, signal };
-          await scoreAll(session, opened, { ...choice, k: options.k, out: options.out }, output, watch);
-        } else if (session !== undefined) {
-          const engine = await chooseEngine(opened, options);
-          await retrieve(
-            {
-              session,
-              store: opened,
-              engine,
-              queries,
-              data,
-              k: options.k ?? 6,
-              panel: options.panel,
-              verbose: options.verbose ?? false,
-              world,
-            },
-            output,
-            signal,
-          );
-        }
-        opened.close();
-        await output.finish();
-      }),
+      together(
+        async () => (await machineOf(options)).places,
+        async (world) => {
+          const output = outputOf(world, options);
+          const isIndex = first === 'index';
+          const given = isIndex ? images.shift() : first;
+          const defaults = await loadDefaults();
+          const [model = ''] = requireModels(given === undefined ? [] : [given], defaults);
+          const data = await requireDataset(options.data, defaults, model);
+          refuseMisfits(isIndex, images, options);
+          if (world !== undefined) refuseUnshared(images, options);
+          const score = options.out === undefined ? undefined : join(options.out, scoreFile);
+          for (const file of [options.panel, options.npy, options.safetensors, score])
+            if (file !== undefined) await output.expectAbsent(file, options.force);
+          const choice: StoreChoice = { ...options, model, data };
+          await warnOfPreprocessing(model, data, output);
+          const queries = isIndex || options.score ? [] : await chooseQueries(images, data, options);
+          const store = isIndex && options.force ? undefined : await findStore(choice);
+          if (
+            isIndex &&
+            store !== undefined &&
+            options.npy === undefined &&
+            options.safetensors === undefined
+          ) {
+            throw new IlsvrcError('E0308', `${store.folder} is there already: ${describe(store)}`, {
+              hint: 'it is up to date; make it again by --force',
+            });
+          }
+          // What is only exported needs no net.
+          const session =
+            isIndex && store !== undefined ? undefined : await openSession(model, options, output);
+          if (store === undefined && !isIndex)
+            output.say('there is no store of features yet: building it first');
+          const opened = store ?? (session && (await makeStore(choice, session, output, signal)));
+          if (opened === undefined) return;
+          if (isIndex) {
+            // What other ranks had to do is done.
+            if ((world?.rank ?? 0) === 0) await finishIndex(opened, options, output);
+          } else if (session !== undefined && options.score) {
+            const watch = { world, signal };
+            await scoreAll(session, opened, { ...choice, k: options.k, out: options.out }, output, watch);
+          } else if (session !== undefined) {
+            const engine = await chooseEngine(opened, options);
+            await retrieve(
+              {
+                session,
+                store: opened,
+                engine,
+                queries,
+                data,
+                k: options.k ?? 6,
+                panel: options.panel,
+                verbose: options.verbose ?? false,
+                world,
+              },
+              output,
+              signal,
+            );
+          }
+          opened.close();
+          await output.finish();
+        },
+      ),
     );
 
 export default verb;

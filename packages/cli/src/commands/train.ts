@@ -82,15 +82,23 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
         process.exit(await launchAgain(options.launch));
       }
       if (options.head === 'boxes') {
-        return together(async () => (await machineOf(options)).places, async (world) => {
-          const output = outputOf(world, options);
-          expectHeadFlags(options);
-          if (dataset !== undefined)
-            await firstAlone(world, () => adoptForeignShards(dataset, output, signal));
-          const defaults = await loadDefaults();
-          await trainHead(dataset, options, { defaults, machine: await machineOf(options), output, signal });
-          await output.finish();
-        });
+        return together(
+          async () => (await machineOf(options)).places,
+          async (world) => {
+            const output = outputOf(world, options);
+            expectHeadFlags(options);
+            if (dataset !== undefined)
+              await firstAlone(world, () => adoptForeignShards(dataset, output, signal));
+            const defaults = await loadDefaults();
+            await trainHead(dataset, options, {
+              defaults,
+              machine: await machineOf(options),
+              output,
+              signal,
+            });
+            await output.finish();
+          },
+        );
       }
       const needsHead = options.perClass
         ? '--per-class'
