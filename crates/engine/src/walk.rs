@@ -64,7 +64,8 @@ pub(crate) struct Outputs {
 
 impl Session {
     /// Walks over a split with the model's mean image (the data set's where no model was loaded or trained). Of several ranks each
-    /// makes some of the passes, and on all of them `each` hears of all passes: the same calls with the same numbers as in one process.
+    /// makes some of the passes, and on all of them `each` hears of all passes: in a session for inference the same calls with
+    /// the same numbers as in one process (for training a pass has a rank's part of the batch).
     ///
     /// # Errors
     /// `INTERRUPTED` when `cancel` is set, on any rank; `LAYER_UNKNOWN`; `RANK_LOST`; those of the data set and of `each`.

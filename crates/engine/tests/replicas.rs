@@ -5,7 +5,7 @@ mod common;
 use common::{BATCH, Data, STEPS, options, request, weights};
 use ilsvrc_collective::threads;
 use ilsvrc_diagnostics::{RANKS_DIFFER, Result};
-use ilsvrc_engine::{EvaluateRequest, Options, Session, TrainStep, Views, WalkRequest};
+use ilsvrc_engine::{EvaluateRequest, Options, Purpose, Session, TrainStep, Views, WalkRequest};
 use ilsvrc_images::Shuffle;
 use ilsvrc_network::Layer;
 use std::path::Path;
@@ -145,11 +145,13 @@ fn walked(session: &mut Session, data: &Path, views: Views) -> Vec<(usize, Vec<u
 #[test]
 fn a_walk_makes_the_same_calls_on_every_rank_as_in_one_process() {
     let data = Data::new();
+    let inference = || Options { purpose: Purpose::Inference, ..options(1, &["cpu"]) };
     for views in [Views::Centre, Views::Ten] {
-        let alone = walked(&mut Session::open(options(1, &["cpu"])).unwrap(), &data.path(), views);
+        let alone = walked(&mut Session::open(inference()).unwrap(), &data.path(), views);
         assert!(alone.len() > 1 && alone.iter().all(|call| !call.3.is_empty()));
         for size in [2, 4] {
-            for calls in ranks(size, |_, mut session| walked(&mut session, &data.path(), views)) {
+            let walk = |_, session: Result<Session>| walked(&mut session.unwrap(), &data.path(), views);
+            for calls in ranks_with(size, |_| inference(), walk) {
                 assert_eq!(calls, alone, "{size} ranks");
             }
         }
