@@ -2,15 +2,11 @@
 
 type Environment = Record<string, string | undefined>;
 
-/** Variables of rank and number of processes, by the program that starts them; `local` are those on one host. */
+/**
+ * Variables of rank and number of processes, by the program that starts them; `local` are those on one host. Slurm is last: where a job of
+ * its uses another launcher, those whom that starts have both, and Slurm's are of the script.
+ */
 export const launchers = [
-  {
-    name: 'Slurm',
-    rank: 'SLURM_PROCID',
-    size: 'SLURM_NTASKS',
-    localRank: 'SLURM_LOCALID',
-    localSize: 'SLURM_NTASKS_PER_NODE',
-  },
   {
     name: 'Open MPI',
     rank: 'OMPI_COMM_WORLD_RANK',
@@ -31,6 +27,13 @@ export const launchers = [
     size: 'WORLD_SIZE',
     localRank: 'LOCAL_RANK',
     localSize: 'LOCAL_WORLD_SIZE',
+  },
+  {
+    name: 'Slurm',
+    rank: 'SLURM_PROCID',
+    size: 'SLURM_NTASKS',
+    localRank: 'SLURM_LOCALID',
+    localSize: 'SLURM_NTASKS_PER_NODE',
   },
 ] as const;
 

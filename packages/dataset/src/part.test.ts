@@ -24,6 +24,13 @@ test('from what started the process', () => {
   expect(launched({ SLURM_PROCID: '0', SLURM_NTASKS: '1' })).toBeUndefined();
   expect(launched({ RANK: '2', WORLD_SIZE: '2' })).toBeUndefined();
   expect(launched({})).toBeUndefined();
+  // A batch script of Slurm that calls mpirun or torchrun.
+  const script = { SLURM_PROCID: '0', SLURM_NTASKS: '8' };
+  expect(launched({ ...script, ...mpi })).toMatchObject({ launcher: 'Open MPI', size: 3 });
+  expect(launched({ ...script, RANK: '1', WORLD_SIZE: '2' })).toMatchObject({
+    launcher: 'torchrun',
+    rank: 1,
+  });
 });
 
 test('an environment that makes no sense is said', () => {
