@@ -142,6 +142,10 @@ export const files: File[] = [
     name: 'learn-cifar-80sec',
     command: 'ilsvrc prep cifar10 -o data/cifar --size 32 && node bench/learn.ts cifar-80sec data/cifar',
   },
+  {
+    name: 'learn-cifar-11pct',
+    command: 'ilsvrc prep cifar10 -o data/cifar --size 32 && node bench/learn.ts cifar-11pct data/cifar',
+  },
   { name: 'learn-activation', command: 'node bench/learn.ts activation data/cifar' },
   {
     name: 'ablate',
