@@ -13,6 +13,7 @@ CHECKS = {
     "memcheck": "compute-sanitizer memcheck",
     "racecheck": "compute-sanitizer racecheck",
     "train": "loss curves beside the CPU's",
+    "sums": "sums over ranks by NCCL against the host's",
 }
 # Of the least time that a step can take.
 BAR = 0.6
@@ -48,6 +49,8 @@ def read(folder):
             output = last_json(folder / f"{name}.out")
             parts[name] = {"state": "ok" if code == 0 and output else "failed", "exit": code, "seconds": seconds}
             parts[name]["output"] = output
+            if output and "left_out" in output:
+                parts[name] = {"state": "left out", "reason": output["left_out"], "output": output}
             if code:
                 parts[name]["reason"] = "ran out of time" if code in (124, 137) else last_words(folder / f"{name}.err")
         else:
@@ -163,6 +166,20 @@ def steps_table(parts):
     return lines
 
 
+def sums_table(parts):
+    """Sums over the ranks of this machine's GPUs."""
+    found = output(parts, "sums")
+    if not found.get("sums"):
+        return []
+    lines = [f"## Sums over ranks, NCCL {found['nccl']}", "", "| ranks, a GPU each | bytes | ms | GB/s in and out of each GPU |", "|---|---|---|---|"]
+    for row in found["sums"]:
+        if row["ok"]:
+            lines.append(f"| {row['ranks']} | {row['bytes']} | {1e3 * row['seconds']:.3f} | {row['bus_gbs']:.1f} |")
+        else:
+            lines.append(f"| {row['ranks']} | {row['message']} | | |")
+    return [*lines, ""]
+
+
 def parts_table(parts, precision, batch):
     """Each kernel of the step."""
     rows = [part for part in output(parts, "time").get("parts", []) if part["precision"] == precision and part["batch"] == batch]
@@ -207,6 +224,7 @@ def markdown(machine, parts, bars):
         "",
         *steps_table(parts),
         "",
+        *sums_table(parts),
     ]
     sizes = batches(parts)
     for batch in sizes:

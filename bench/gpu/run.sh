@@ -52,10 +52,11 @@ skip() {
   echo "$2" >"$parts/$1.skipped"
 }
 
-quick=() train=() time=() side=() seconds=150
+quick=() train=() sums=() time=() side=() seconds=150
 if [ -n "${REHEARSAL:-}" ]; then
   quick=(--quick --areas "wrappers,dense,loss,exchanges,miniature" --precisions bf16)
   train=(--steps 3 --batch 4 --precisions bf16)
+  sums=(--mebibytes 1 --repeats 2)
   time=(--rehearse --batch 2 --repeats 1 --steps 1 --precisions bf16 --product 128 --copy-mib 8)
   side=(--side 128 --mebibytes 8) seconds=20
 fi
@@ -89,6 +90,13 @@ else
 fi
 
 part train 60 "$gpu" train "${train[@]}"
+
+# NCCL, where the machine has one: PyTorch brings its own along.
+if [ -z "${REHEARSAL:-}${ILSVRC_NCCL:-}" ] && ! ldconfig -p 2>/dev/null | grep -q 'libnccl\.so\.2'; then
+  found=$("$python" -c 'import nvidia.nccl as n, os; print(os.path.join(list(n.__path__)[0], "lib", "libnccl.so.2"))' 2>/dev/null)
+  [ ! -e "$found" ] || export ILSVRC_NCCL=$found
+fi
+part sums 60 "$gpu" sums "${sums[@]}"
 
 ceilings=()
 torch=$("$python" -c 'import torch; print(torch.__version__)' 2>/dev/null)

@@ -10,11 +10,26 @@ const launch = { file: 'src/launch/mod.rs', test: orders };
 const gradients = { file: 'src/launch/gradients.rs', test: training };
 const tower = { file: 'src/tower/mod.rs', test: orders };
 const parameters = { file: 'src/tower/parameters.rs', test: training };
+const sums = { file: 'src/nccl/communicators.rs', test: 'replicas replicas_on_gpus' };
 const state = { file: 'src/tower/state.rs', test: training };
 const context = { file: 'src/driver/context.rs', test: orders };
 const geometry = { file: 'src/geometry.rs', test: 'ops convolutions' };
 
 export const hostMutants = [
+  // Sums over ranks.
+  {
+    ...sums,
+    name: 'sum: gradients are summed before they are there',
+    quick: true,
+    from: 'communicator.stream.wait(&ready)?;',
+    to: '',
+  },
+  {
+    ...sums,
+    name: 'sum: weights learn before the sums are there',
+    from: 'tower.order.add(at..at + bytes(elements) as u64, true, &done);',
+    to: 'let _ = (at, elements);',
+  },
   // Waits of the exchange.
   {
     ...exchange,

@@ -58,10 +58,7 @@ pub(crate) fn run(options: &Options, arguments: &[String]) -> Result<(Value, boo
 
 fn check(item: &Item) -> Value {
     let begin = Instant::now();
-    let outcome = catch_unwind(AssertUnwindSafe(|| (item.work)())).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        Err(text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string())).unwrap_or_default())
-    });
+    let outcome = caught(|| (item.work)());
     let seconds = begin.elapsed().as_secs_f64();
     let (ok, message) = match outcome {
         Ok(message) => (true, message),
@@ -70,6 +67,14 @@ fn check(item: &Item) -> Value {
     let word = if ok { "ok  " } else { "FAIL" };
     eprintln!("{word} {:<12} {:<17} {seconds:6.1} s  {message}", item.area, item.what);
     json!({ "area": item.area, "what": item.what, "ok": ok, "seconds": seconds, "message": message })
+}
+
+/// What work says; a panic is a failure of its text.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        Err(text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string())).unwrap_or_default())
+    })
 }
 
 /// The items from `first` on, checked by a new process.

@@ -77,6 +77,19 @@ impl Batch {
         Self { pixels, views: whole(images), mean: vec![136.0; side * side * 3], labels, side }
     }
 
+    /// The images `first..end`.
+    pub(crate) fn part(&self, first: usize, end: usize) -> Self {
+        let image = self.side * self.side * 3;
+        let renumbered = |view: &View| View { image: view.image - first as u32, ..*view };
+        Self {
+            pixels: self.pixels[first * image..end * image].to_vec(),
+            views: self.views[first..end].iter().map(renumbered).collect(),
+            mean: self.mean.clone(),
+            labels: self.labels[first..end].to_vec(),
+            side: self.side,
+        }
+    }
+
     /// As backends take it.
     pub(crate) fn input(&self) -> Input<'_> {
         Input {

@@ -9,6 +9,7 @@ mod layers;
 mod learn;
 mod nets;
 mod options;
+mod sums;
 mod table;
 mod time;
 mod training;
@@ -22,6 +23,7 @@ const USAGE: &str = "usage: gpu COMMAND [--flag value]...
   check   every kernel against the f64 reference, nets against PyTorch and the CPU
           [--quick] [--areas a,b] [--precisions bf16,tf32,f32] [--images N] [--in-process]
   train   loss curves of a small net on the GPU and on the CPU [--steps N] [--batch N] [--precisions ...]
+  sums    sums over ranks by NCCL, a rank a GPU, against the host's [--mebibytes N] [--repeats N]
   time    parts of a step, steps and forward passes against their floors
           [--batch 128,1024] [--repeats N] [--steps N] [--precisions ...] [--product SIDE] [--copy-mib N]
           [--tensor-tflops bf16=790,tf32=...] [--copy-tbs 3.0]   ceilings that were measured otherwise
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let flags: &[&str] = match command.as_str() {
         "check" => &check::FLAGS,
         "train" => &learn::FLAGS,
+        "sums" => &sums::FLAGS,
         "time" => &time::FLAGS,
         "costs" | "net" => &[],
         _ => return refuse(&format!("no command {command}")),
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "check" => check::run(&options, rest).map(|(report, ok)| (report.to_string(), ok)),
         "train" => learn::run(&options).map(|(report, ok)| (report.to_string(), ok)),
+        "sums" => sums::run(&options).map(|(report, ok)| (report.to_string(), ok)),
         "time" => time::run(&options).map(|report| (report.to_string(), true)),
         "costs" => table::markdown().map(|page| (page.trim_end().to_string(), true)),
         _ => serde_json::to_string(&ilsvrc_network::examples::alexnet())

@@ -2,9 +2,13 @@
 
 use crate::data::Batch;
 use ilsvrc_diagnostics::Result;
-use ilsvrc_network::{Backend, Execution, Executor, Mode, Net, ParamId, Pass, Plan, Slot, UpdateRule, Use};
+use ilsvrc_network::{
+    Backend, Collective, Execution, Executor, Mode, Net, ParamId, Pass, Plan, Slot, UpdateRule, Use,
+};
+use std::sync::Arc;
 
 /// What came of some steps: loss and hits of each, and all weights and velocities in the end.
+#[derive(Clone)]
 pub(crate) struct Trained {
     pub(crate) losses: Vec<f64>,
     hits: Vec<f64>,
@@ -27,8 +31,24 @@ pub(crate) fn train<'a, B: Backend>(
     batches: impl Iterator<Item = &'a Batch> + Clone,
     rule: &UpdateRule,
 ) -> Result<Trained> {
+    train_among(net, backend, places, batches, rule, None)
+}
+
+/// The same as one of several ranks, if any: each computes its part of each batch.
+pub(crate) fn train_among<'a, B: Backend>(
+    net: &Net,
+    backend: B,
+    places: &[usize],
+    batches: impl Iterator<Item = &'a Batch> + Clone,
+    rule: &UpdateRule,
+    ranks: Option<Arc<dyn Collective>>,
+) -> Result<Trained> {
+    let (rank, size) = ranks.as_ref().map_or((0, 1), |ranks| (ranks.rank(), ranks.size()));
     let most = batches.clone().map(|batch| batch.input().labels.len()).max().unwrap_or(1);
     let mut executor = Executor::new(backend, Plan::new(net, most, Use::Training)?, places)?;
+    if let Some(ranks) = ranks {
+        executor = executor.among(ranks)?;
+    }
     executor.initialise(3)?;
     let (mut losses, mut hits) = (Vec::new(), Vec::new());
     let mut end = |executor: &mut Executor<B>| {
@@ -39,9 +59,11 @@ pub(crate) fn train<'a, B: Backend>(
     };
     let mut under_way = 0;
     for (step, batch) in batches.enumerate() {
-        let input = batch.input();
-        let pass =
-            Pass { batch: input.labels.len(), mode: Mode::Train { seed: 5, step: step as u64, first: 0 } };
+        let whole = batch.input().labels.len();
+        let (first, last) = (whole * rank / size, whole * (rank + 1) / size);
+        let part = batch.part(first, last);
+        let input = part.input();
+        let pass = Pass { batch: last - first, mode: Mode::Train { seed: 5, step: step as u64, first } };
         executor.begin_step(&input, &pass, rule)?;
         under_way += 1;
         if under_way > executor.steps_ahead() {

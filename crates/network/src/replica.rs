@@ -34,6 +34,9 @@ struct Bucket {
     parameters: Vec<(ParamId, usize)>,
 }
 
+/// What is done with a bucket when its gradients are there; hears its tower and number.
+type Leave<'a, T> = dyn Fn(&mut T, usize, &Bucket) -> Result<()> + 'a;
+
 /// A bucket's number and values.
 type Filled = (usize, Vec<f32>);
 
@@ -167,7 +170,7 @@ impl Replica {
         (tower, (stage, number)): (&mut B::Tower, (usize, usize)),
         ops: &[Op],
         pass: &crate::Pass,
-        leave: &dyn Fn(&mut B::Tower, usize, &Bucket) -> Result<()>,
+        leave: &Leave<B::Tower>,
     ) -> Result<()> {
         let mut done = 0;
         for (index, bucket) in self.buckets.iter().enumerate() {

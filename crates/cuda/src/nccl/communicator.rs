@@ -151,7 +151,7 @@ impl Communicator {
     }
 
     /// Ends the sums under way, so that the GPU can be waited for. The values are void after that.
-    fn abort(&self) {
+    pub(super) fn abort(&self) {
         if self.aborted.swap(true, Ordering::Relaxed) {
             return;
         }

@@ -137,7 +137,11 @@ impl Communicators {
     pub(crate) fn end(&self) -> Result<()> {
         let under_way = std::mem::take(&mut self.state().under_way);
         for UnderWay { communicator, begun, done } in under_way {
-            communicator.wait(&done, Some(&*self.ranks))?;
+            if let Err(error) = communicator.wait(&done, Some(&*self.ranks)) {
+                // Those of the other towers would wait, too, and their memory could never be given back.
+                self.state().joined.iter().for_each(|joined| joined.abort());
+                return Err(error);
+            }
             let mut state = self.state();
             state.traffic.seconds += done.seconds_since(&begun)?;
             state.events.push((begun, done));
