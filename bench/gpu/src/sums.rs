@@ -48,16 +48,16 @@ pub(crate) fn run(options: &Options) -> Result<(Value, bool), String> {
         ok &= sum.is_ok();
         sums.push(match sum {
             Ok(seconds) => {
-                // What a ring moves in and out of each GPU, as nccl-tests count it.
+                // What a ring moves in and out of each GPU, as nccl-tests count it; nothing of one.
                 let moved = 2.0 * (count - 1) as f64 / count as f64 * bytes as f64;
                 let (ms, gbs) = (1e3 * seconds, moved / seconds / 1e9);
                 eprintln!(
-                    "ok   {count} ranks: {bytes} bytes in {ms:.3} ms, {gbs:.1} GB/s in and out of each GPU"
+                    "ok   ranks: {count}, {bytes} bytes in {ms:.3} ms, {gbs:.1} GB/s in and out of each GPU"
                 );
                 json!({ "ranks": count, "ok": true, "bytes": bytes, "seconds": seconds, "bus_gbs": gbs })
             }
             Err(message) => {
-                eprintln!("FAIL {count} ranks: {message}");
+                eprintln!("FAIL ranks: {count}, {message}");
                 json!({ "ranks": count, "ok": false, "message": message })
             }
         });
