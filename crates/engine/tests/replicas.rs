@@ -125,8 +125,11 @@ fn one_that_is_asked_to_stop_stops_the_evaluation_of_all() {
     assert_eq!(codes, [ilsvrc_diagnostics::INTERRUPTED; 2]);
 }
 
-/// All that a walk over the nine validation images calls its listener with: `(first, images, labels)`, probabilities, features.
-fn walked(session: &mut Session, data: &Path, views: Views) -> Vec<(usize, Vec<u32>, Vec<f32>, Vec<f32>)> {
+/// What a walk tells its listener of a batch: its first image, labels, probabilities and features.
+type Told = (usize, Vec<u32>, Vec<f32>, Vec<f32>);
+
+/// All that a walk over the nine validation images tells.
+fn walked(session: &mut Session, data: &Path, views: Views) -> Vec<Told> {
     let layer = session.net().layers.iter().rev().filter_map(Layer::name).nth(1).map(str::to_owned);
     let walk = WalkRequest { dataset: data.into(), split: "val".into(), views, layer };
     let mut calls = Vec::new();
