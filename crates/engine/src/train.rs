@@ -142,7 +142,8 @@ impl Session {
         let mut under_way: VecDeque<Begun> = VecDeque::new();
         let mut ended = Instant::now();
         loop {
-            let more = step < last && !self.ranks.anyone(cancel)?;
+            let asked = |error| at_step(request, step, error);
+            let more = step < last && !self.ranks.anyone(cancel).map_err(asked)?;
             if more {
                 let batch = loader.next()?.ok_or_else(|| {
                     Error::new(INTERNAL, format!("the loader ended before step {step} of {steps_per_epoch}"))
