@@ -1,5 +1,5 @@
-//! Weights in the form in which a convolution multiplies them, kept from pass to pass while nothing learns: with one image,
-//! making them takes as long as using them.
+//! Weights in the form in which a convolution multiplies them, kept from pass to pass while nothing learns: with few images,
+//! making them is much of a pass.
 
 use crate::arena::Block;
 use ilsvrc_diagnostics::Result;

@@ -44,7 +44,7 @@ async function settle<T>(world: World, work: (world: World) => Promise<T>): Prom
     if (error instanceof IlsvrcError && common.has(error.code)) {
       await (await import('@ilsvrc/engine')).leaveRanks();
     }
-    // torchrun's agents ask nobody: a rank that ends is enough.
+    // That is for Open MPI's daemons.
     const isFar = new Set(world.hosts).size > 1 && launched(process.env)?.launcher !== 'torchrun';
     if (error instanceof IlsvrcError && error.code === 'E0421' && isFar) throw await hostLost(world, error);
     throw error;

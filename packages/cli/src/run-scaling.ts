@@ -34,7 +34,7 @@ export function parseLink(text: string): { name: string; link: Link } {
   const known = Object.entries(links).find(([name]) => name === text);
   if (known !== undefined) return { name: text, link: known[1] };
   const rate = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
-  if (rate > 0) {
+  if (rate > 0 && Number.isFinite(rate)) {
     return {
       name: `${text} GB/s`,
       link: { bytes_per_second: rate * 1e9, latency_seconds: links['100g'].latency_seconds },
@@ -66,9 +66,7 @@ export async function scaleRun(
   const { name, link } = chosen ?? parseLink('100g');
   const whole = { images: batch, seconds: forecast.seconds_per_step };
   const part = Math.ceil(batch / replicas);
-  const small = part < batch ? await measureStep({ ...work, recipe: { ...recipe, batch: part } }) : undefined;
-  const cost =
-    small === undefined ? { fixed_seconds: 0, image_seconds: whole.seconds / batch } : costOf(whole, small);
+  const cost = costOf(whole, await measureStep({ ...work, recipe: { ...recipe, batch: part } }));
   const { layers } = summarize(net, batch);
   const sizes = powersTo(replicas).map((size) => {
     const scaled = scale({
@@ -79,9 +77,10 @@ export async function scaleRun(
       link,
       devices: measured.layout.places.length,
     });
-    const { steps_per_epoch, epoch } = forecast;
-    const seconds = steps_per_epoch * scaled.step_seconds + epoch.validation / size + epoch.saving;
-    return { ...scaled, total_seconds: epochs * seconds };
+    const { seconds_per_step, epoch } = forecast;
+    const training = (epoch.training * scaled.step_seconds) / seconds_per_step;
+    const seconds = training + epoch.validation / size + epoch.saving;
+    return { ...scaled, total_seconds: measured.open_seconds + epochs * seconds };
   });
   return { link: name, ...link, sizes };
 }

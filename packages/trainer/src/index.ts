@@ -8,9 +8,7 @@ export { type Metrics, readMetrics } from './metrics.ts';
 export { RunDirectory, type Settings } from './run-directory.ts';
 export { readRun, readRuns, type StoredRun } from './runs.ts';
 export {
-  allReduceSeconds,
   costOf,
-  exposedSeconds,
   type Link,
   links,
   type Scaled,

@@ -56,16 +56,14 @@ const fewestSteps = 4;
 
 /** Measures. What is written is removed, whatever happens. */
 export async function measure(options: MeasureOptions): Promise<Measured> {
-  const { net, recipe, dataset, threads, places, precision, signal, onPart } = options;
+  const { net, dataset, signal, onPart } = options;
   const manifest = await readManifest(dataset);
   expectFits(net, manifest, dataset);
   const others = watchOthers();
   onPart?.('opening the net');
   let begin = performance.now();
   const since = () => (performance.now() - begin) / 1000;
-  const session = await Session.open({
-    ...{ net, batch: recipe.batch, seed: 0, threads, places, precision, use: 'training' },
-  });
+  const session = await open(options);
   const open_seconds = since();
   onPart?.('training some steps');
   const trained = await trainSome(session, options, imagesOf(manifest, 'train'));
@@ -104,15 +102,20 @@ export async function measure(options: MeasureOptions): Promise<Measured> {
   }
 }
 
-/** A step of the recipe's batch, and the seconds that it takes in the mean of some. */
-export async function measureStep(options: MeasureOptions): Promise<{ images: number; seconds: number }> {
-  const { net, recipe, dataset, threads, places, precision, onPart } = options;
-  const manifest = await readManifest(dataset);
-  expectFits(net, manifest, dataset);
-  onPart?.(`training some steps of ${recipe.batch} images`);
-  const session = await Session.open({
+/** The session of a run that has not begun. */
+function open({ net, recipe, threads, places, precision }: MeasureOptions): Promise<Session> {
+  return Session.open({
     ...{ net, batch: recipe.batch, seed: 0, threads, places, precision, use: 'training' },
   });
+}
+
+/** A step of the recipe's batch, and the seconds that it takes in the mean of some. */
+export async function measureStep(options: MeasureOptions): Promise<{ images: number; seconds: number }> {
+  const { recipe, dataset, onPart } = options;
+  const manifest = await readManifest(dataset);
+  expectFits(options.net, manifest, dataset);
+  onPart?.(`training some steps of ${recipe.batch} images`);
+  const session = await open(options);
   const { training } = await trainSome(session, options, imagesOf(manifest, 'train'));
   return { images: recipe.batch, seconds: (recipe.batch * training.seconds) / training.amount };
 }
