@@ -6,7 +6,7 @@ use std::time::Instant;
 use ilsvrc_cpu::{CpuBackend, CpuTower};
 use ilsvrc_diagnostics::{Error, INTERNAL, Result};
 use ilsvrc_network::{
-    Backend, Input, Mode, Net, ParamId, Pass, Plan, Slot, Step, UpdateRule, Use, View, cross_entropy,
+    Backend, Input, Mode, Net, ParamId, Pass, Plan, Slot, Stage, Step, UpdateRule, Use, View, cross_entropy,
 };
 use ilsvrc_random::{Purpose, Stream};
 
@@ -87,10 +87,11 @@ impl WorkingNet {
         let pass = Pass { batch: self.plan.batch, mode: Mode::Test };
         let Self { backend, plan, towers, photos, .. } = self;
         backend.load(towers, &plan.net, &Input { labels: &[], ..photos.input(plan.net.crop) })?;
-        stages(&plan.forward).try_for_each(|work| match work {
-            Work::Op(tower, op) => backend.run(&mut towers[tower], std::slice::from_ref(op), &pass),
-            Work::Exchange(exchange) => backend.exchange(towers, exchange, &pass),
-            Work::Load | Work::Loss | Work::Update(_) => Ok(()),
+        plan.forward.iter().try_for_each(|stage| match stage {
+            Stage::Compute(ops) => {
+                towers.iter_mut().zip(ops).try_for_each(|(tower, ops)| backend.run(tower, ops, &pass))
+            }
+            Stage::Exchange(exchange) => backend.exchange(towers, exchange, &pass),
         })
     }
 

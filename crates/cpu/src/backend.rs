@@ -180,7 +180,7 @@ impl Backend for CpuBackend {
         towers.iter_mut().try_for_each(|tower| {
             let range = tower.layout.range(tower.input, net.crop * net.crop * 3, input.views.len())?;
             let ([], [out]) = views(&mut tower.arena, [], [range])?;
-            input::load(&self.places[tower.place], input, net.crop, out);
+            input::load(&self.places[tower.place], self.set, input, net.crop, out);
             tower.labels.clear();
             tower.labels.extend_from_slice(input.labels);
             Ok(())
@@ -191,7 +191,9 @@ impl Backend for CpuBackend {
         if pass.batch == 0 {
             return Ok(());
         }
-        ops.iter().try_for_each(|op| execute::execute(self, tower, op, pass))
+        // The calling thread would have to be woken after each op.
+        self.places[tower.place]
+            .install(|| ops.iter().try_for_each(|op| execute::execute(self, tower, op, pass)))
     }
 
     fn exchange(&self, towers: &mut [CpuTower], exchange: &Exchange, pass: &Pass) -> Result<()> {

@@ -186,7 +186,12 @@ pub(crate) fn norm_forward(
     input: &[f32],
     output: &mut [f32],
 ) -> Result<()> {
-    struct Forward<'a>(&'a Norm, &'a Window, Rows, &'a [f32], &'a mut [f32], &'a mut [f32]);
+    struct Forward<'a>(&'a Norm, &'a Window, Rows, &'a [f32], Band<'a>, &'a mut [f32]);
+    /// Rows of the output from `first` on.
+    struct Band<'a> {
+        first: usize,
+        rows: &'a mut [f32],
+    }
     impl Work for Forward<'_> {
         #[inline(always)]
         fn run(self) {
@@ -194,8 +199,8 @@ pub(crate) fn norm_forward(
             let (normalised, lines) = memory.split_at_mut(rows.kept * rows.length);
             let mut lines = Lines::new(norm, rows.maps, lines);
             let mut done = 0;
-            for (oy, out) in output.chunks_exact_mut(window.output * rows.maps).enumerate() {
-                let ys = covered(window, oy);
+            for (i, out) in output.rows.chunks_exact_mut(window.output * rows.maps).enumerate() {
+                let ys = covered(window, output.first + i);
                 for y in ys.start.max(done)..ys.end {
                     let input = &input[y * rows.length..][..rows.length];
                     normalise(norm, &mut lines, input, &mut normalised[rows.row(y)]);
@@ -211,11 +216,18 @@ pub(crate) fn norm_forward(
     let (from, to) = (window.input * window.input * maps, window.output * window.output * maps);
     let (_, own) = machine.scratch.get(0, rows.kept * rows.length + Lines::elements(norm, maps))?;
     let set = machine.set;
+    // Where images are fewer than threads, each is cut into bands. Rows at their edges are normalised twice; no sum changes.
+    let bands = machine.pool.current_num_threads().div_ceil((output.len() / to).max(1)).min(window.output);
+    let band = window.output.div_ceil(bands);
     machine.pool.install(|| {
         output.par_chunks_exact_mut(to).zip(input.par_chunks_exact(from)).for_each(|(output, input)| {
-            // SAFETY: one call in a task without parallel work.
-            let memory = unsafe { own.own() };
-            set.run(Forward(norm, window, rows, input, output, memory));
+            let bands = output.par_chunks_mut(band * window.output * maps).enumerate();
+            bands.for_each(|(i, rows_of_band)| {
+                // SAFETY: one call in a task without parallel work.
+                let memory = unsafe { own.own() };
+                let output = Band { first: i * band, rows: rows_of_band };
+                set.run(Forward(norm, window, rows, input, output, memory));
+            });
         });
     });
     Ok(())

@@ -25,15 +25,15 @@ fn convolutions() {
 }
 
 /// The transforms wherever there are any, on all the odd shapes. The problems' sums are exact in f32, the transforms'
-/// constants are not: what is allowed is some roundings of the largest transformed value (see `winograd.rs` for how
-/// errors compare with those of direct convolutions).
+/// constants are not: what is allowed is some roundings of the largest transformed value, which eight points of 5 x 5 kernels make
+/// largest (see `winograd.rs` for how errors compare with those of direct convolutions).
 #[test]
 fn convolutions_by_transforms() {
     let backends: Vec<_> = backends()
         .into_iter()
         .map(|(name, group, backend)| (name, group, backend.convolving(Convolution::Winograd)))
         .collect();
-    let tolerance = Tolerance { buffers: 3e-5, parameters: 3e-5 };
+    let tolerance = Tolerance { buffers: 1e-4, parameters: 1e-4 };
     let subjects: Vec<_> =
         backends.iter().map(|(name, group, b)| Subject::new(name, *group, b, tolerance)).collect();
     ops::convolutions(&subjects);

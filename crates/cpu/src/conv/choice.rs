@@ -1,6 +1,7 @@
 //! Which way a convolution is computed.
 
 use super::Shape;
+use super::winograd::TILE;
 
 /// How convolutions are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +23,9 @@ const LEAST_TILES: usize = 64;
 /// Kernels that have transforms.
 #[derive(Clone, Copy)]
 pub(super) enum Transformed {
-    /// 3 x 3, in tiles of 4 x 4 outputs.
+    /// 3 x 3.
     Three,
-    /// 5 x 5, in tiles of 2 x 2 outputs.
+    /// 5 x 5.
     Five,
 }
 
@@ -38,15 +39,15 @@ impl Convolution {
         batch: usize,
         kept: bool,
     ) -> Option<Transformed> {
-        let (transformed, tile) = match shape.window.size {
-            3 => (Transformed::Three, 4),
-            5 => (Transformed::Five, 2),
+        let transformed = match shape.window.size {
+            3 => Transformed::Three,
+            5 => Transformed::Five,
             _ => return None,
         };
         let worth = match self {
             Self::Automatic => {
                 shape.in_maps.min(shape.out_maps) >= LEAST_MAPS
-                    && (kept || batch * side.div_ceil(tile).pow(2) >= LEAST_TILES)
+                    && (kept || batch * side.div_ceil(TILE).pow(2) >= LEAST_TILES)
             }
             Self::Direct => false,
             Self::Winograd => true,
@@ -68,7 +69,7 @@ mod tests {
             Convolution::Automatic.transformed(&shape, side, batch, kept).is_some()
         };
         let chosen = |shape, batch| choose(shape, batch, false);
-        assert!(chosen([27, 5, 1, 48, 128], 1), "196 tiles");
+        assert!(!chosen([27, 5, 1, 48, 128], 1) && chosen([27, 5, 1, 48, 128], 2), "49 tiles an image");
         assert!(!chosen([13, 3, 1, 256, 192], 3) && chosen([13, 3, 1, 256, 192], 4), "16 tiles an image");
         assert!(choose([13, 3, 1, 256, 192], 1, true), "weights that are kept");
         assert!(!choose([55, 11, 4, 3, 48], 1, true) && !choose([13, 3, 1, 256, 8], 1, true), "kept or not");

@@ -138,8 +138,8 @@ impl Sliding {
         output: &mut [f32],
     ) -> Result<()> {
         let run = match way {
-            Some(Transformed::Three) => winograd::run::<4, 3>,
-            Some(Transformed::Five) => winograd::run::<2, 5>,
+            Some(Transformed::Three) => winograd::run::<3, 6>,
+            Some(Transformed::Five) => winograd::run::<5, 8>,
             None => Self::run,
         };
         run(self, machine, batch, input, weights, finish, output)

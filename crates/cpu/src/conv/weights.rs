@@ -1,5 +1,6 @@
 //! Gradients of a convolution's weights and biases.
 
+use super::choice::Transformed;
 use super::{Shape, few_weights, winograd};
 use crate::arena::Shared;
 use crate::backend::Machine;
@@ -31,7 +32,8 @@ pub(crate) fn weight_gradient(
     bias_gradient: &mut [f32],
 ) -> Result<()> {
     let compute = match machine.convolution.transformed(shape, shape.window.output, batch, false) {
-        Some(_) => winograd::weight_gradient,
+        Some(Transformed::Three) => winograd::weight_gradient::<3, 6>,
+        Some(Transformed::Five) => winograd::weight_gradient::<5, 8>,
         None if few_weights::few(shape) => few_weights::weight_gradient,
         None => direct,
     };

@@ -2,7 +2,7 @@
 
 use super::transform::{Input, Kernel, Output, Transform};
 use super::vectors::{EachSpan, Maps, Span};
-use super::{POINTS, PRODUCTS, Place, SKEW, TileOf, Tiling};
+use super::{Place, SKEW, TILE, TileOf, Tiling};
 use crate::arena::Shared;
 use crate::backend::Machine;
 use crate::conv::forward::Sliding;
@@ -20,14 +20,11 @@ use std::ops::Range;
 /// so many that they only pass through the caches, nor so few that the kernels have no rows to work on.
 const TASK_ELEMENTS: [usize; 2] = [128 * 1024, 1024 * 1024];
 
-/// The largest kernel.
-const R_MAX: usize = 5;
-
 /// Rows of weights that a task transforms.
 const TASK_ROWS: usize = 8;
 
-/// As [`Sliding::run`], for steps of 1 and kernels of `R x R`, `N + R = 7`.
-pub(in crate::conv) fn run<const N: usize, const R: usize>(
+/// As [`Sliding::run`], for steps of 1 and kernels of `R x R`, at `P` points.
+pub(in crate::conv) fn run<const R: usize, const P: usize>(
     sliding: &Sliding,
     machine: &mut Machine,
     batch: usize,
@@ -36,22 +33,24 @@ pub(in crate::conv) fn run<const N: usize, const R: usize>(
     finish: Finish,
     maps_out: &mut [f32],
 ) -> Result<()> {
+    const { assert!(P == TILE + R - 1) };
+    let products = P * P;
     let (kernel, set) = (machine.kernel, machine.set);
     let (from, to) = (sliding.padded.maps, sliding.maps);
-    let tiling = Tiling::new(sliding.padded, sliding.side, N);
+    let tiling = Tiling::new(sliding.padded, sliding.side);
     let total = batch * tiling.tiles();
     let panels = kernel.panels(to);
     let matrix = panels.packed(from);
     let [least, most] = TASK_ELEMENTS;
-    let elements = (PRODUCTS * matrix).clamp(least, most);
-    let most = (elements / (PRODUCTS * (from + to))).clamp(1, total);
+    let elements = (products * matrix).clamp(least, most);
+    let most = (elements / (products * (from + to))).clamp(1, total);
     // The split changes no sum, so it may look at the number of threads.
     let tasks = total.div_ceil(most).next_multiple_of(machine.pool.current_num_threads()).min(total);
     let most = total.div_ceil(tasks);
     let sizes = [most * from + SKEW, most * to + SKEW];
-    let length = PRODUCTS * matrix;
+    let length = products * matrix;
     let shared = if kept.is_some() { 0 } else { length };
-    let (packed, own) = machine.scratch.get(shared + from, PRODUCTS * (sizes[0] + sizes[1]))?;
+    let (packed, own) = machine.scratch.get(shared + from, products * (sizes[0] + sizes[1]))?;
     let (packed, zeros) = packed.split_at_mut(shared);
     zeros.fill(0.0);
     let (packed, ready) = match kept {
@@ -65,17 +64,17 @@ pub(in crate::conv) fn run<const N: usize, const R: usize>(
         let left = if ready { 0 } else { from };
         (0..left.div_ceil(TASK_ROWS)).into_par_iter().for_each(|task| {
             let rows = task * TASK_ROWS..from.min((task + 1) * TASK_ROWS);
-            run_on_vectors(set, Weights::<_, R> { weights, from, rows, panels, packed: shared });
+            run_on_vectors(set, Weights::<_, R, P> { weights, from, rows, panels, packed: shared });
         });
         let (packed, zeros) = (&*packed, &*zeros);
         (0..tasks).into_par_iter().for_each(|task| {
             // SAFETY: one call in a task without parallel work.
-            let (inputs, sums) = unsafe { own.own() }.split_at_mut(PRODUCTS * sizes[0]);
+            let (inputs, sums) = unsafe { own.own() }.split_at_mut(products * sizes[0]);
             let tiles = total * task / tasks..total * (task + 1) / tasks;
             let count = tiles.len();
             run_on_vectors(
                 set,
-                Inputs {
+                Inputs::<P> {
                     tiling: &tiling,
                     from: maps_in,
                     zeros,
@@ -84,7 +83,7 @@ pub(in crate::conv) fn run<const N: usize, const R: usize>(
                     out: Shared::new(inputs),
                 },
             );
-            for product in 0..PRODUCTS {
+            for product in 0..products {
                 let a = &inputs[product * sizes[0]..][..count * from];
                 let c = &mut sums[product * sizes[1]..][..count * to];
                 for panel in panels.iter() {
@@ -111,7 +110,7 @@ pub(in crate::conv) fn run<const N: usize, const R: usize>(
             }
             run_on_vectors(
                 set,
-                Outputs::<N> {
+                Outputs::<P> {
                     tiling: &tiling,
                     maps: to,
                     sums,
@@ -127,7 +126,7 @@ pub(in crate::conv) fn run<const N: usize, const R: usize>(
 }
 
 /// Transforms kernels into packed matrices, one for each product.
-struct Weights<'a, W, const R: usize> {
+struct Weights<'a, W, const R: usize, const P: usize> {
     /// Row (kernel position, map read), column (map written).
     weights: &'a W,
     from: usize,
@@ -137,10 +136,11 @@ struct Weights<'a, W, const R: usize> {
     packed: Shared<'a>,
 }
 
-impl<W: Rows, const R: usize> VectorWork for Weights<'_, W, R> {
+impl<W: Rows, const R: usize, const P: usize> VectorWork for Weights<'_, W, R, P> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let mut memory = [0.0; R_MAX * R_MAX * MAX_WIDTH];
+        let mut memory = [[[0.0; MAX_WIDTH]; R]; R];
+        let memory = memory.as_flattened_mut().as_flattened_mut();
         for panel in self.panels.iter() {
             let kernels = &mut memory[..R * R * panel.width];
             for row in self.rows.clone() {
@@ -150,7 +150,7 @@ impl<W: Rows, const R: usize> VectorWork for Weights<'_, W, R> {
                     rest.fill(0.0);
                 }
                 let start = self.from * panel.first + row * panel.width;
-                let mut kernels = Kernels::<R> {
+                let mut kernels = Kernels::<R, P> {
                     kernels,
                     panel,
                     packed: self.packed,
@@ -165,7 +165,7 @@ impl<W: Rows, const R: usize> VectorWork for Weights<'_, W, R> {
 }
 
 /// The kernels from one map to those of a panel.
-struct Kernels<'a, const R: usize> {
+struct Kernels<'a, const R: usize, const P: usize> {
     kernels: &'a [f32],
     panel: Panel,
     packed: Shared<'a>,
@@ -175,7 +175,7 @@ struct Kernels<'a, const R: usize> {
     start: usize,
 }
 
-impl<const R: usize> EachSpan for Kernels<'_, R> {
+impl<const R: usize, const P: usize> EachSpan for Kernels<'_, R, P> {
     #[inline(always)]
     unsafe fn span<V: Vector, const WHOLE: bool>(&mut self, span: Span<WHOLE>) {
         let width = self.panel.width;
@@ -185,7 +185,7 @@ impl<const R: usize> EachSpan for Kernels<'_, R> {
             for (i, value) in values.as_flattened_mut().iter_mut().enumerate() {
                 *value = span.load(&self.kernels[i * width..][..width]);
             }
-            for (i, value) in Kernel::square(&values).as_flattened().iter().enumerate() {
+            for (i, value) in <Kernel as Transform<R, P>>::square(&values).as_flattened().iter().enumerate() {
                 let at = i * self.matrix + self.start;
                 span.store(*value, self.packed.slice(at..at + width));
             }
@@ -194,7 +194,7 @@ impl<const R: usize> EachSpan for Kernels<'_, R> {
 }
 
 /// Transforms the inputs of tiles into rows of left matrices, one matrix for each product.
-struct Inputs<'a> {
+struct Inputs<'a, const P: usize> {
     tiling: &'a Tiling,
     from: &'a [f32],
     zeros: &'a [f32],
@@ -204,7 +204,7 @@ struct Inputs<'a> {
     out: Shared<'a>,
 }
 
-impl VectorWork for Inputs<'_> {
+impl<const P: usize> VectorWork for Inputs<'_, P> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let maps = self.tiling.padded.maps;
@@ -212,7 +212,7 @@ impl VectorWork for Inputs<'_> {
             let positions = self.tiling.positions(tile, self.from, self.zeros);
             let (maps, stride, out) = (0..maps, self.stride, self.out);
             let mut tile =
-                TileOf::<Input, POINTS> { transform: PhantomData, positions, maps, stride, start, out };
+                TileOf::<Input, P, P> { transform: PhantomData, positions, maps, stride, start, out };
             // SAFETY: the caller's promise.
             unsafe { tile.spans::<V>(self.tiling.padded.maps) };
         }
@@ -220,7 +220,7 @@ impl VectorWork for Inputs<'_> {
 }
 
 /// Transforms sums of products into outputs.
-struct Outputs<'a, const N: usize> {
+struct Outputs<'a, const P: usize> {
     tiling: &'a Tiling,
     maps: usize,
     sums: &'a [f32],
@@ -231,7 +231,7 @@ struct Outputs<'a, const N: usize> {
     to: Shared<'a>,
 }
 
-impl<const N: usize> VectorWork for Outputs<'_, N> {
+impl<const P: usize> VectorWork for Outputs<'_, P> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         for (tile, number) in self.tiles.clone().enumerate() {
@@ -243,13 +243,13 @@ impl<const N: usize> VectorWork for Outputs<'_, N> {
 }
 
 /// The outputs of a tile.
-struct OutputTile<'a, const N: usize> {
-    of: &'a Outputs<'a, N>,
+struct OutputTile<'a, const P: usize> {
+    of: &'a Outputs<'a, P>,
     tile: usize,
     place: Place,
 }
 
-impl<const N: usize> EachSpan for OutputTile<'_, N> {
+impl<const P: usize> EachSpan for OutputTile<'_, P> {
     #[inline(always)]
     unsafe fn span<V: Vector, const WHOLE: bool>(&mut self, span: Span<WHOLE>) {
         let Outputs { tiling, maps, sums, stride, finish, to, .. } = self.of;
@@ -261,11 +261,11 @@ impl<const N: usize> EachSpan for OutputTile<'_, N> {
                 Some(bias) => span.load::<V>(&bias[..*maps]).0,
                 None => zero,
             };
-            let mut values = [[Maps(zero); POINTS]; POINTS];
+            let mut values = [[Maps(zero); P]; P];
             for (i, value) in values.as_flattened_mut().iter_mut().enumerate() {
                 *value = span.load(&sums[i * stride + self.tile * maps..][..*maps]);
             }
-            for (y, row) in (place.y..tiling.side).zip(<Output as Transform<POINTS, N>>::square(&values)) {
+            for (y, row) in (place.y..tiling.side).zip(<Output as Transform<P, TILE>>::square(&values)) {
                 for (x, Maps(value)) in (place.x..tiling.side).zip(row) {
                     let mut value = value.add(bias);
                     if finish.activation == Activation::Relu {

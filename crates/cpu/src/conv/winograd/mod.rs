@@ -1,6 +1,6 @@
 //! Convolutions of step 1 by products in a transformed domain. Maps are cut into tiles of `n x n` outputs, whose inputs
-//! are the `6 x 6` positions under them (`n + size - 1 = 6`); each tile takes 36 multiplications for a pair of maps,
-//! instead of `n^2 size^2`: 144 for 3 x 3 kernels, 100 for 5 x 5.
+//! are the `p x p` positions under them, `p = n + size - 1`; each tile takes `p^2` multiplications for a pair of maps
+//! instead of `n^2 size^2`. Tiles are of 4 x 4: 36 instead of 144 for 3 x 3 kernels, 64 instead of 400 for 5 x 5.
 
 mod forward;
 #[cfg(test)]
@@ -15,14 +15,14 @@ use crate::gemm::Vector;
 pub(super) use forward::run;
 use std::marker::PhantomData;
 use std::ops::Range;
-use transform::{POINTS, Transform};
+use transform::Transform;
 use vectors::{EachSpan, Maps, Span};
 pub(super) use weights::weight_gradient;
 
-/// Products of a tile.
-const PRODUCTS: usize = POINTS * POINTS;
+/// Side of a tile of outputs.
+pub(super) const TILE: usize = 4;
 
-/// What is stored for one product begins this far after a multiple of a page, or that of all 36 would share a few
+/// What is stored for one product begins this far after a multiple of a page, or that of all products would share a few
 /// lines of a cache.
 const SKEW: usize = 16;
 
@@ -33,12 +33,8 @@ struct Tiling {
     padded: Padded,
     /// Side of the maps that are written.
     side: usize,
-    /// Side of a tile.
-    outputs: usize,
     /// Tiles of a row.
     across: usize,
-    /// Rows and columns by which the inputs of a tile begin further down and right.
-    origin: [usize; 2],
 }
 
 /// Where a tile lies.
@@ -50,8 +46,8 @@ struct Place {
 }
 
 impl Tiling {
-    fn new(padded: Padded, side: usize, outputs: usize) -> Self {
-        Self { padded, side, outputs, across: side.div_ceil(outputs), origin: [0; 2] }
+    fn new(padded: Padded, side: usize) -> Self {
+        Self { padded, side, across: side.div_ceil(TILE) }
     }
 
     /// Tiles of an image.
@@ -63,7 +59,7 @@ impl Tiling {
     #[inline(always)]
     fn place(&self, tile: usize) -> Place {
         let (image, tile) = (tile / self.tiles(), tile % self.tiles());
-        Place { image, y: tile / self.across * self.outputs, x: tile % self.across * self.outputs }
+        Place { image, y: tile / self.across * TILE, x: tile % self.across * TILE }
     }
 
     /// The maps at each of the `S x S` positions from a tile's first on, as parts of `input`; `zeros` outside.
@@ -77,10 +73,9 @@ impl Tiling {
         let place = self.place(tile);
         let Padded { side, maps, .. } = self.padded;
         let stored = &input[place.image * self.padded.stored()..][..self.padded.stored()];
-        let columns: [Option<usize>; S] =
-            std::array::from_fn(|x| self.padded.position(place.x + self.origin[1] + x));
+        let columns: [Option<usize>; S] = std::array::from_fn(|x| self.padded.position(place.x + x));
         std::array::from_fn(|y| {
-            let row = self.padded.position(place.y + self.origin[0] + y);
+            let row = self.padded.position(place.y + y);
             columns.map(|x| match (row, x) {
                 (Some(y), Some(x)) => &stored[(y * side + x) * maps..][..maps],
                 _ => &zeros[..maps],
@@ -89,8 +84,8 @@ impl Tiling {
     }
 }
 
-/// Transforms the maps of a tile of `S x S` positions and stores them as one row of each of the 36 matrices.
-struct TileOf<'a, T, const S: usize> {
+/// Transforms the maps of a tile of `S x S` positions and stores them as one row of each product's matrix.
+struct TileOf<'a, T, const S: usize, const P: usize> {
     transform: PhantomData<T>,
     positions: [[&'a [f32]; S]; S],
     /// The maps that are transformed.
@@ -103,7 +98,7 @@ struct TileOf<'a, T, const S: usize> {
     out: Shared<'a>,
 }
 
-impl<T: Transform<S, POINTS>, const S: usize> EachSpan for TileOf<'_, T, S> {
+impl<T: Transform<S, P>, const S: usize, const P: usize> EachSpan for TileOf<'_, T, S, P> {
     #[inline(always)]
     unsafe fn span<V: Vector, const WHOLE: bool>(&mut self, span: Span<WHOLE>) {
         // SAFETY: the caller's promise, and that of `out`.

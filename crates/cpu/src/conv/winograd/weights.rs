@@ -1,11 +1,8 @@
 //! The gradient of the weights: a convolution of the input with the output's gradient, whose tiles are the kernels.
-//!
-//! Tiles of 4 x 4 gradients make 3 x 3 weights, and a kernel of 5 x 5 is made in blocks of these. Tiles of 2 x 2 would make it
-//! at once with as many products, but with powers of the points up to the fourth, and errors several times as large.
 
 use super::transform::{Input, Kernel, Output, Transform};
 use super::vectors::{EachSpan, Maps, Span};
-use super::{POINTS, PRODUCTS, SKEW, TileOf, Tiling};
+use super::{SKEW, TILE, TileOf, Tiling};
 use crate::arena::Shared;
 use crate::backend::Machine;
 use crate::conv::{Padded, Shape, sum_rows};
@@ -17,14 +14,10 @@ use std::marker::PhantomData;
 /// Transformed inputs and gradients of the rows of tiles that are worked on together.
 const GROUP_ELEMENTS: usize = 4 * 1024 * 1024;
 
-/// Side of a tile of gradients, and of the block of weights that it makes.
-const N: usize = 4;
-const R: usize = POINTS + 1 - N;
-
-/// As [`crate::conv::weight_gradient`], for steps of 1.
+/// As [`crate::conv::weight_gradient`], for steps of 1 and kernels of `R x R`, at `P` points.
 ///
 /// Tasks own rows of each product's sums and add groups of tiles in order; the groups depend on shapes alone.
-pub(in crate::conv) fn weight_gradient(
+pub(in crate::conv) fn weight_gradient<const R: usize, const P: usize>(
     machine: &mut Machine,
     shape: &Shape,
     batch: usize,
@@ -33,30 +26,28 @@ pub(in crate::conv) fn weight_gradient(
     weights_gradient: &mut [f32],
     bias_gradient: &mut [f32],
 ) -> Result<()> {
+    const { assert!(P == TILE + R - 1) };
+    let products = P * P;
     let Shape { window, in_maps, out_maps } = *shape;
     let (kernel, set) = (machine.kernel, machine.set);
-    let inputs = Tiling::new(shape.read(), window.output, N);
+    let inputs = Tiling::new(shape.read(), window.output);
     let gradients = Padded { side: window.output, maps: out_maps, pad: 0, dilation: 1, width: window.output };
-    let outputs = Tiling::new(gradients, window.output, N);
+    let outputs = Tiling::new(gradients, window.output);
     let across = inputs.across;
     let (in_panels, out_panels) = (kernel.panels(in_maps), kernel.panels(out_maps));
 
     let bands = batch * across;
-    let group = GROUP_ELEMENTS / (PRODUCTS * across * (in_panels.packed(1) + out_panels.packed(1)));
+    let group = GROUP_ELEMENTS / (products * across * (in_panels.packed(1) + out_panels.packed(1)));
     let groups = bands.div_ceil(group.clamp(1, bands));
     let group = bands.div_ceil(groups);
     let strides = [in_panels.packed(group * across), out_panels.packed(group * across), in_maps * out_maps]
         .map(|elements| elements + SKEW);
-    let sizes = strides.map(|stride| PRODUCTS * stride);
-    let across_kernel = window.size.div_ceil(R);
-    let blocks = across_kernel * across_kernel;
-    let origin = |block: usize| [block / across_kernel * R, block % across_kernel * R];
+    let sizes = strides.map(|stride| products * stride);
     let zeros = in_maps.max(out_maps);
-    let (memory, _) =
-        machine.scratch.get(sizes[0] + sizes[1] + blocks * sizes[2] + group * out_maps + zeros, 0)?;
+    let (memory, _) = machine.scratch.get(sizes.iter().sum::<usize>() + group * out_maps + zeros, 0)?;
     let (left, memory) = memory.split_at_mut(sizes[0]);
     let (right, memory) = memory.split_at_mut(sizes[1]);
-    let (sums, memory) = memory.split_at_mut(blocks * sizes[2]);
+    let (sums, memory) = memory.split_at_mut(sizes[2]);
     let (bias_sums, zeros) = memory.split_at_mut(group * out_maps);
     zeros.fill(0.0);
     bias_gradient.fill(0.0);
@@ -68,81 +59,70 @@ pub(in crate::conv) fn weight_gradient(
         let tiles =
             |i, band| Tiles { first: band * across, count: across, rows: count, row: i * across, zeros };
         machine.pool.install(|| {
-            let packed = Shared::new(right);
+            let (to_left, to_right) = (Shared::new(left), Shared::new(right));
             let tasks = bias_sums.par_chunks_exact_mut(out_maps).zip(bands.clone());
             tasks.enumerate().for_each(|(i, (bias_sums, band))| {
                 run_on_vectors(
                     set,
-                    Pack::<Kernel, N> {
+                    Pack::<Kernel, TILE, P> {
                         transform: PhantomData,
                         tiling: &outputs,
                         from: output_gradient,
                         tiles: tiles(i, band),
-                        to: Transformed { panels: out_panels, stride: strides[1], packed },
+                        to: Transformed { panels: out_panels, stride: strides[1], packed: to_right },
                     },
                 );
-                let (image, first) = (band / across * window.output, band % across * N);
-                let rows = image + first..image + window.output.min(first + N);
+                run_on_vectors(
+                    set,
+                    Pack::<Input, P, P> {
+                        transform: PhantomData,
+                        tiling: &inputs,
+                        from: input,
+                        tiles: tiles(i, band),
+                        to: Transformed { panels: in_panels, stride: strides[0], packed: to_left },
+                    },
+                );
+                let (image, first) = (band / across * window.output, band % across * TILE);
+                let rows = image + first..image + window.output.min(first + TILE);
                 let row = window.output * out_maps;
                 sum_rows(&output_gradient[rows.start * row..rows.end * row], bias_sums);
+            });
+            let (left, right, sums) = (&*left, &*right, Shared::new(sums));
+            let parts = in_panels.iter().count();
+            (0..products * parts).into_par_iter().for_each(|task| {
+                let (product, part) = (task / parts, task % parts);
+                let Some(rows) = in_panels.iter().nth(part) else { return };
+                let a = &left[product * strides[0] + count * rows.first..][..count * rows.width];
+                for panel in out_panels.iter() {
+                    for tile in kernel.tiles(rows.columns, &panel) {
+                        let tile = Tile {
+                            a: &a[tile.start..],
+                            left: Left::Columns { count: tile.len(), step: rows.width },
+                            segments: &[0],
+                            inner: count,
+                            b: &right[product * strides[1] + count * panel.first..][..count * panel.width],
+                            panel,
+                            c: sums.at(product * strides[2]
+                                + (rows.first + tile.start) * out_maps
+                                + panel.first),
+                            c_stride: out_maps,
+                            finish: Finish { accumulate: number > 0, ..STORE },
+                        };
+                        // SAFETY: these rows of this product's sums are this task's alone.
+                        unsafe { kernel.run(&tile) };
+                    }
+                }
             });
         });
         for sums in bias_sums.chunks_exact(out_maps).take(bands.len()) {
             bias_gradient.iter_mut().zip(sums).for_each(|(b, s)| *b += s);
         }
-        for (block, sums) in sums.chunks_exact_mut(sizes[2]).enumerate() {
-            let inputs = Tiling { origin: origin(block), ..inputs };
-            machine.pool.install(|| {
-                let packed = Shared::new(left);
-                bands.clone().into_par_iter().enumerate().for_each(|(i, band)| {
-                    run_on_vectors(
-                        set,
-                        Pack::<Input, POINTS> {
-                            transform: PhantomData,
-                            tiling: &inputs,
-                            from: input,
-                            tiles: tiles(i, band),
-                            to: Transformed { panels: in_panels, stride: strides[0], packed },
-                        },
-                    );
-                });
-                let (left, right, sums) = (&*left, &*right, Shared::new(sums));
-                let parts = in_panels.iter().count();
-                (0..PRODUCTS * parts).into_par_iter().for_each(|task| {
-                    let (product, part) = (task / parts, task % parts);
-                    let Some(rows) = in_panels.iter().nth(part) else { return };
-                    let a = &left[product * strides[0] + count * rows.first..][..count * rows.width];
-                    for panel in out_panels.iter() {
-                        for tile in kernel.tiles(rows.columns, &panel) {
-                            let tile = Tile {
-                                a: &a[tile.start..],
-                                left: Left::Columns { count: tile.len(), step: rows.width },
-                                segments: &[0],
-                                inner: count,
-                                b: &right[product * strides[1] + count * panel.first..]
-                                    [..count * panel.width],
-                                panel,
-                                c: sums.at(product * strides[2]
-                                    + (rows.first + tile.start) * out_maps
-                                    + panel.first),
-                                c_stride: out_maps,
-                                finish: Finish { accumulate: number > 0, ..STORE },
-                            };
-                            // SAFETY: these rows of this product's sums are this task's alone.
-                            unsafe { kernel.run(&tile) };
-                        }
-                    }
-                });
-            });
-        }
     }
     let result = Shared::new(weights_gradient);
     machine.pool.install(|| {
-        (0..in_maps * blocks).into_par_iter().for_each(|task| {
-            let (row, block) = (task / blocks, task % blocks);
-            let sums = &sums[block * sizes[2]..][..sizes[2]];
-            let (stride, size, origin) = (strides[2], window.size, origin(block));
-            run_on_vectors(set, Gradients { sums, stride, row, in_maps, out_maps, size, origin, result });
+        (0..in_maps).into_par_iter().for_each(|row| {
+            let stride = strides[2];
+            run_on_vectors(set, Gradients::<R, P> { sums, stride, row, in_maps, out_maps, result });
         });
     });
     Ok(())
@@ -170,7 +150,7 @@ struct Transformed<'a> {
 }
 
 /// Transforms tiles of `S x S` positions into rows of packed matrices.
-struct Pack<'a, T, const S: usize> {
+struct Pack<'a, T, const S: usize, const P: usize> {
     transform: PhantomData<T>,
     tiling: &'a Tiling,
     from: &'a [f32],
@@ -178,7 +158,7 @@ struct Pack<'a, T, const S: usize> {
     to: Transformed<'a>,
 }
 
-impl<T: Transform<S, POINTS>, const S: usize> VectorWork for Pack<'_, T, S> {
+impl<T: Transform<S, P>, const S: usize, const P: usize> VectorWork for Pack<'_, T, S, P> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let Tiles { first, count, rows, row, zeros } = self.tiles;
@@ -190,11 +170,11 @@ impl<T: Transform<S, POINTS>, const S: usize> VectorWork for Pack<'_, T, S> {
                 // SAFETY: the caller's promise; this row of each matrix is this call's alone.
                 unsafe {
                     let out = self.to.packed;
-                    for product in 0..PRODUCTS {
+                    for product in 0..P * P {
                         let start = product * self.to.stride + start;
                         out.slice(start + panel.columns..start + panel.width).fill(0.0);
                     }
-                    let mut tile = TileOf::<T, S> {
+                    let mut tile = TileOf::<T, S, P> {
                         transform: PhantomData,
                         positions,
                         maps,
@@ -209,21 +189,18 @@ impl<T: Transform<S, POINTS>, const S: usize> VectorWork for Pack<'_, T, S> {
     }
 }
 
-/// Transforms the sums of one input map into its rows of a block of the weights' gradient.
-struct Gradients<'a> {
+/// Transforms the sums of one input map into its rows of the weights' gradient.
+struct Gradients<'a, const R: usize, const P: usize> {
     sums: &'a [f32],
     /// Elements between the sums of products.
     stride: usize,
     row: usize,
     in_maps: usize,
     out_maps: usize,
-    /// Side of the kernels, and where the block begins in them.
-    size: usize,
-    origin: [usize; 2],
     result: Shared<'a>,
 }
 
-impl VectorWork for Gradients<'_> {
+impl<const R: usize, const P: usize> VectorWork for Gradients<'_, R, P> {
     #[inline(always)]
     unsafe fn run<V: Vector>(mut self) {
         // SAFETY: the caller's promise.
@@ -231,21 +208,19 @@ impl VectorWork for Gradients<'_> {
     }
 }
 
-impl EachSpan for Gradients<'_> {
+impl<const R: usize, const P: usize> EachSpan for Gradients<'_, R, P> {
     #[inline(always)]
     unsafe fn span<V: Vector, const WHOLE: bool>(&mut self, span: Span<WHOLE>) {
         // SAFETY: the caller's promise; the rows of this input map are this task's alone.
         unsafe {
-            let mut values = [[Maps(V::splat(0.0)); POINTS]; POINTS];
+            let mut values = [[Maps(V::splat(0.0)); P]; P];
             for (i, value) in values.as_flattened_mut().iter_mut().enumerate() {
                 *value = span.load(&self.sums[i * self.stride + self.row * self.out_maps..][..self.out_maps]);
             }
             let gradients: [[_; R]; R] = Output::square(&values);
-            for (y, row) in (self.origin[0]..self.size).zip(&gradients) {
-                for (x, value) in (self.origin[1]..self.size).zip(row) {
-                    let at = ((y * self.size + x) * self.in_maps + self.row) * self.out_maps;
-                    span.store(*value, self.result.slice(at..at + self.out_maps));
-                }
+            for (position, value) in gradients.as_flattened().iter().enumerate() {
+                let at = (position * self.in_maps + self.row) * self.out_maps;
+                span.store(*value, self.result.slice(at..at + self.out_maps));
             }
         }
     }
