@@ -11,8 +11,9 @@ use ilsvrc_diagnostics::Result;
 use rayon::prelude::*;
 use std::marker::PhantomData;
 
-/// Transformed inputs and gradients of the rows of tiles that are worked on together.
-const GROUP_ELEMENTS: usize = 4 * 1024 * 1024;
+/// Transformed inputs and gradients of the rows of tiles that are worked on together: some times as many as the sums have, which
+/// each group reads and writes once, but not so many that they leave the caches.
+const GROUP_ELEMENTS: [usize; 2] = [512 * 1024, 4 * 1024 * 1024];
 
 /// As [`crate::conv::weight_gradient`], for steps of 1 and kernels of `R x R`, at `P` points.
 ///
@@ -37,7 +38,9 @@ pub(in crate::conv) fn weight_gradient<const R: usize, const P: usize>(
     let (in_panels, out_panels) = (kernel.panels(in_maps), kernel.panels(out_maps));
 
     let bands = batch * across;
-    let group = GROUP_ELEMENTS / (products * across * (in_panels.packed(1) + out_panels.packed(1)));
+    let [least, most] = GROUP_ELEMENTS;
+    let elements = (4 * products * in_maps * out_maps).clamp(least, most);
+    let group = elements / (products * across * (in_panels.packed(1) + out_panels.packed(1)));
     let groups = bands.div_ceil(group.clamp(1, bands));
     let group = bands.div_ceil(groups);
     let strides = [in_panels.packed(group * across), out_panels.packed(group * across), in_maps * out_maps]
