@@ -1,7 +1,8 @@
 //! Processes of one or more hosts, by the system's MPI. One thread makes all of MPI's calls: it sums what it is given, waits
 //! without taking a core from those who compute, and meanwhile tells the other ranks that this one is alive.
 
-use ilsvrc_diagnostics::{Error, INTERNAL, RANK_LOST, RANKS_UNAVAILABLE, Result};
+use crate::pulse::{BEAT, PATIENCE, Pulse};
+use ilsvrc_diagnostics::{Error, INTERNAL, RANKS_UNAVAILABLE, Result};
 use ilsvrc_network::{Collective, Traffic};
 use mpi::Threading;
 use mpi::collective::{CommunicatorCollectives, SystemOperation};
@@ -14,16 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// A rank that has not been heard of for so long is lost: frozen, swapped out, or behind a dead link.
-const SILENCE: Duration = Duration::from_secs(15);
-/// Between two signs of life.
-const BEAT: Duration = Duration::from_secs(1);
 /// The tag of signs of life.
 const ALIVE: i32 = 77;
 /// Between two looks at a sum under way: short beside a message of some megabytes, long beside a look.
 const NAP: Duration = Duration::from_micros(50);
-/// How long ranks that have nothing to tell wait before they end.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of a host's name.
 const NAME: usize = 256;
 
@@ -148,16 +143,6 @@ struct Ranks {
     pulse: Pulse,
 }
 
-/// Who is alive. Rank 0 hears all others, all others hear rank 0.
-struct Pulse {
-    rank: usize,
-    hosts: Vec<String>,
-    /// When each rank was last heard of.
-    heard: Vec<Instant>,
-    /// When this one last told of itself, and listened.
-    told: Instant,
-}
-
 impl Ranks {
     fn new(world: SimpleCommunicator) -> Self {
         let (rank, size) = (world.rank() as usize, world.size() as usize);
@@ -167,8 +152,7 @@ impl Ranks {
         world.all_gather_into(&own[..], &mut names[..]);
         let name = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\0').to_string();
         let hosts = names.chunks(NAME).map(name).collect();
-        let now = Instant::now();
-        Self { world, pulse: Pulse { rank, hosts, heard: vec![now; size], told: now } }
+        Self { world, pulse: Pulse::new(rank, hosts, Instant::now()) }
     }
 
     /// Does jobs until nobody can send any more; says who is lost meanwhile.
@@ -178,8 +162,8 @@ impl Ranks {
                 Ok(Job::Single(values, give)) => self.sum(values, &give),
                 Ok(Job::Double(values, give)) => self.sum(values, &give),
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Some(lost) = self.pulse.beat(&self.world) {
-                        let error = self.pulse.tell(lost);
+                    if let Some(lost) = beat(&mut self.pulse, &self.world) {
+                        let error = tell(&self.pulse, lost);
                         *heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                     }
                 }
@@ -196,8 +180,8 @@ impl Ranks {
             let mut request = world.immediate_all_reduce_into(scope, &values[..], &mut sums[..], sum);
             while let Err(under_way) = request.test() {
                 request = under_way;
-                if let Some(lost) = pulse.beat(world) {
-                    let _ = give.send(Err(pulse.tell(lost)));
+                if let Some(lost) = beat(pulse, world) {
+                    let _ = give.send(Err(tell(pulse, lost)));
                     // A sum that has begun cannot be taken back: its memory must stay until the process ends.
                     loop {
                         thread::park();
@@ -210,39 +194,27 @@ impl Ranks {
     }
 }
 
-impl Pulse {
-    /// Tells that this rank is alive, once a second, and listens. Says which one has been silent for too long.
-    fn beat(&mut self, world: &SimpleCommunicator) -> Option<usize> {
-        let now = Instant::now();
-        let pause = now - self.told;
-        if pause < BEAT {
-            return None;
-        }
-        self.told = now;
-        let others = if self.rank == 0 { 1..self.hosts.len() } else { 0..1 };
-        for other in others.clone() {
-            world.process_at_rank(other as i32).send_with_tag(&[0u8][..], ALIVE);
-        }
-        while let Some(status) = world.any_process().immediate_probe_with_tag(ALIVE) {
-            let from = status.source_rank();
-            let (_, _): (u8, _) = world.process_at_rank(from).receive_with_tag(ALIVE);
-            self.heard[from as usize] = now;
-        }
-        // After a stop of this process all others seem silent.
-        if pause > SILENCE / 2 {
-            self.heard.fill(now);
-        }
-        others.into_iter().find(|other| now - self.heard[*other] > SILENCE)
+/// Tells that this rank is alive, once a second, and listens. Says which one has been silent for too long.
+fn beat(pulse: &mut Pulse, world: &SimpleCommunicator) -> Option<usize> {
+    let now = Instant::now();
+    if !pulse.is_due(now) {
+        return None;
     }
+    for other in pulse.others() {
+        world.process_at_rank(other as i32).send_with_tag(&[0u8][..], ALIVE);
+    }
+    let mut heard = Vec::new();
+    while let Some(status) = world.any_process().immediate_probe_with_tag(ALIVE) {
+        let from = status.source_rank();
+        let (_, _): (u8, _) = world.process_at_rank(from).receive_with_tag(ALIVE);
+        heard.push(from as usize);
+    }
+    pulse.listen(heard, now)
+}
 
-    /// The first rank that is left tells of a lost one. The others wait: the first to end is the one MPI reports.
-    fn tell(&self, rank: usize) -> Error {
-        if (0..self.hosts.len()).find(|other| *other != rank) != Some(self.rank) {
-            thread::sleep(PATIENCE);
-        }
-        let (host, seconds) = (&self.hosts[rank], SILENCE.as_secs());
-        Error::new(RANK_LOST, format!("rank {rank} on {host} has not been heard of for {seconds} s"))
-            .info("it is frozen or out of memory, or its host or the link to it is down; the others cannot go on without it")
-            .hint("mend that, then start the same command with --resume: any number of ranks goes on from the last checkpoint")
+fn tell(pulse: &Pulse, lost: usize) -> Error {
+    if !pulse.speaks_of(lost) {
+        thread::sleep(PATIENCE);
     }
+    pulse.error(lost)
 }

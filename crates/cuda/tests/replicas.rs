@@ -9,12 +9,13 @@ use ilsvrc_cpu::CpuBackend;
 use ilsvrc_cuda::nccl::{Communicators, Nccl, NcclRanks, UniqueId};
 use ilsvrc_cuda::{CudaBackend, Precision};
 use ilsvrc_cuda_mock::{Mock, Order, load};
-use ilsvrc_diagnostics::{GPU_SHARED, NCCL_FAILED, NCCL_UNUSABLE, RANK_LOST, Result};
+use ilsvrc_diagnostics::{Error, GPU_SHARED, NCCL_FAILED, NCCL_UNUSABLE, RANK_LOST, Result};
 use ilsvrc_network::{
     Backend, Collective, Execution, Executor, Input, Mode, ParamId, Pass, Plan, Slot, UpdateRule, Use,
     examples,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 const RULE: UpdateRule = UpdateRule { rate: 0.01, momentum: 0.9, decay: 0.0005 };
@@ -100,7 +101,8 @@ fn learn(mock: &Mock, way: Way, gpus: [&[usize]; 2]) -> Vec<Learned> {
             Way::Host => (host, None),
             Way::Both => (host.clone(), Some(Communicators::new(nccl.clone(), host))),
             Way::Nccl => {
-                let ranks = NcclRanks::join(nccl.clone(), gpus[rank][0], id, (rank, 2)).unwrap();
+                let ranks =
+                    NcclRanks::join(nccl.clone(), gpus[rank][0], id, (rank, 2), Box::new(|| Ok(()))).unwrap();
                 (ranks.clone(), Some(ranks.communicators()))
             }
         };
@@ -197,7 +199,7 @@ fn values_of_the_host_are_summed_through_a_gpu() {
     // More than the block through which they go.
     let many = (5 << 20) / size_of::<f32>();
     let sums = in_threads(vec![(); 2], |rank, ()| {
-        let ranks = NcclRanks::join(nccl.clone(), rank, id, (rank, 2)).unwrap();
+        let ranks = NcclRanks::join(nccl.clone(), rank, id, (rank, 2), Box::new(|| Ok(()))).unwrap();
         assert_eq!((ranks.rank(), ranks.size()), (rank, 2));
         let values = (0..many).map(|index| (index % 1000 + 1000 * rank) as f32).collect();
         let exact = ranks.sum_exact(vec![(1u64 << 50) as f64, rank as f64]).unwrap();
@@ -214,10 +216,33 @@ fn values_of_the_host_are_summed_through_a_gpu() {
     }
 }
 
+#[test]
+fn a_sum_ends_when_a_rank_is_found_lost() {
+    let mock = load();
+    let nccl = Nccl::open_at(mock.nccl()).unwrap();
+    let id = nccl.unique_id().unwrap();
+    let is_lost = Arc::new(AtomicBool::new(false));
+    let lost = || Error::new(RANK_LOST, "rank 1 is frozen");
+    let ends = in_threads(vec![(); 2], |rank, ()| {
+        let is_lost = is_lost.clone();
+        let expect_alive = move || if is_lost.load(Ordering::Relaxed) { Err(lost()) } else { Ok(()) };
+        NcclRanks::join(nccl.clone(), rank, id, (rank, 2), Box::new(expect_alive)).unwrap()
+    });
+    // Rank 1 makes no sum.
+    is_lost.store(true, Ordering::Relaxed);
+    assert_eq!(ends[0].expect_alive().unwrap_err(), lost());
+    assert_eq!(ends[0].sum(vec![1.0]).unwrap_err(), lost());
+    is_lost.store(false, Ordering::Relaxed);
+    assert_eq!(ends[0].sum(vec![1.0]).unwrap_err(), lost(), "nothing comes after that");
+    assert_eq!(mock.races(), [""; 0]);
+}
+
 fn join(mock: &Mock, gpus: [usize; 2]) -> Vec<Result<Arc<NcclRanks>>> {
     let nccl = Nccl::open_at(mock.nccl()).unwrap();
     let id = nccl.unique_id().unwrap_or(UniqueId([0; 128]));
-    in_threads(gpus.to_vec(), |rank, gpu| NcclRanks::join(nccl.clone(), gpu, id, (rank, 2)))
+    in_threads(gpus.to_vec(), |rank, gpu| {
+        NcclRanks::join(nccl.clone(), gpu, id, (rank, 2), Box::new(|| Ok(())))
+    })
 }
 
 #[test]
@@ -260,6 +285,9 @@ fn failures_of_nccl_are_told() {
     let error = zero.sum(vec![1.0]).unwrap_err();
     assert_eq!(error.code, RANK_LOST);
     assert!(error.message.contains("NCCL lost another rank"), "{error}");
-    assert!(error.hint.unwrap().contains("--resume"));
+    assert!(error.hint.as_ref().unwrap().contains("--resume"));
+    // Whoever asks for a sum after that hears the same.
+    assert_eq!(zero.sum_exact(vec![1.0]).unwrap_err(), error);
+    assert_eq!(mock.races(), [""; 0]);
     drop((zero, one));
 }

@@ -2,7 +2,8 @@
 
 use crate::places::{Local, Places, resolve};
 use crate::ranks::Ranks;
-use ilsvrc_cuda::nccl::{Nccl, NcclRanks};
+use ilsvrc_collective::{Agent, Heartbeat};
+use ilsvrc_cuda::nccl::{ExpectAlive, Nccl, NcclRanks};
 use ilsvrc_diagnostics::{Error, RANKS_UNAVAILABLE, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, PoisonError};
@@ -24,6 +25,9 @@ pub enum JoinRequest {
         local: Local,
         /// As in [`crate::Options::places`].
         places: Vec<String>,
+        /// Where torchrun keeps a store, by which they know who is alive. Without one a rank that is frozen is given up after five
+        /// minutes.
+        agent: Option<Agent>,
     },
 }
 
@@ -58,7 +62,9 @@ pub fn current() -> Ranks {
 pub fn join(request: &JoinRequest) -> Result<World> {
     let (joined, world) = match request {
         JoinRequest::Mpi => by_mpi()?,
-        JoinRequest::Nccl { rank, size, local, places } => by_nccl(*rank, *size, *local, places)?,
+        JoinRequest::Nccl { rank, size, local, places, agent } => {
+            by_nccl((*rank, *size), *local, places, agent.as_ref())?
+        }
     };
     *JOINED.lock().unwrap_or_else(PoisonError::into_inner) = Some(joined);
     Ok(world)
@@ -104,7 +110,12 @@ fn by_mpi() -> Result<(Joined, World)> {
         .hint("build from source where `mpicc` and libclang are: apt install libopenmpi-dev libclang-dev, then npm run build; GPUs also meet by torchrun and NCCL"))
 }
 
-fn by_nccl(rank: usize, size: usize, local: Local, places: &[String]) -> Result<(Joined, World)> {
+fn by_nccl(
+    (rank, size): (usize, usize),
+    local: Local,
+    places: &[String],
+    agent: Option<&Agent>,
+) -> Result<(Joined, World)> {
     // The first GPU is the same for nets of one tower and of two.
     let (Places::Gpus(gpus), _) = resolve(places, 2, 1, local)? else {
         return Err(Error::new(
@@ -115,8 +126,15 @@ fn by_nccl(rank: usize, size: usize, local: Local, places: &[String]) -> Result<
         .hint("start CPUs by `mpirun -np N`, or give each rank a GPU"));
     };
     let nccl = Nccl::open()?;
+    let expect_alive: ExpectAlive = match agent {
+        Some(agent) => {
+            let heartbeat = Heartbeat::start(agent, (rank, size), &host_name())?;
+            Box::new(move || heartbeat.expect_alive())
+        }
+        None => Box::new(|| Ok(())),
+    };
     let id = nccl.unique_id()?;
-    let joined = NcclRanks::join(nccl, gpus[0], id, (rank, size))?;
+    let joined = NcclRanks::join(nccl, gpus[0], id, (rank, size), expect_alive)?;
     let communicators = joined.communicators();
     let ranks = Ranks::new(joined, local).with(communicators);
     let mut own = [0.0; NAME];

@@ -4,11 +4,12 @@
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { codes } from '@ilsvrc/diagnostics';
 import { devices, generateBuiltin } from '@ilsvrc/engine';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { serveStore } from './torchrun-store.testing.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const program = join(root, 'packages/cli/bin/ilsvrc.mjs');
@@ -96,6 +97,13 @@ function byTorchrun(command: string[], more: Record<string, string> = {}) {
   );
 }
 
+/** What torchrun says to its ranks of the store that it keeps for them. */
+const agent = (port: number) => ({
+  TORCHELASTIC_USE_AGENT_STORE: 'True',
+  TORCHELASTIC_RUN_ID: 'none',
+  MASTER_PORT: `${port}`,
+});
+
 const all = (ranks: { ended: Promise<Ended> }[]) => Promise.all(ranks.map(({ ended }) => ended));
 
 /** What must succeed without a complaint of the virtual GPUs: the messages of the first. */
@@ -124,13 +132,13 @@ function expectAsAlone(name: string): void {
   expect(losses(name)).toEqual(alone.map((loss) => expect.closeTo(loss, 5)));
 }
 
-/** Resolves when a run has made steps. */
-function underWay(child: ChildProcess): Promise<void> {
+/** Resolves when a run has made steps of its second epoch, or has told of something else. */
+function underWay(child: ChildProcess, event = '"event":"step","epoch":2'): Promise<void> {
   return new Promise((resolve) => {
     let text = '';
     child.stdout?.on('data', (data) => {
       text += data;
-      if (text.includes('"event":"step","epoch":2')) resolve();
+      if (text.includes(event)) resolve();
     });
   });
 }
@@ -197,6 +205,55 @@ describe.skipIf(!canMock)('ranks on virtual GPUs', () => {
     expect(first?.status, first?.stderr).toBe(codes[code].exit);
     expect(first?.stderr).toContain(`error[${code}]: ${message}`);
     expect(first?.stderr).toMatch(/^ {2}hint: /m);
+  });
+
+  test('E0420 under a torchrun whose store cannot be reached', async () => {
+    const [first, second] = byTorchrun(train('never', '0,1'), { TORCHELASTIC_USE_AGENT_STORE: 'True' });
+    for (const [rank, name] of [`the store`, `rank 1 on ${hostname()}: the store`].entries()) {
+      const ended = await [first, second][rank]?.ended;
+      expect(ended?.status, ended?.stderr).toBe(codes.E0420.exit);
+      expect(ended?.stderr).toContain(
+        `error[E0420]: ${name} of torchrun at 127.0.0.1:${port} cannot be used`,
+      );
+    }
+  });
+
+  test('a rank that is frozen ends the run within half a minute, and its name is told', {
+    timeout: 90_000,
+  }, async () => {
+    const store = await serveStore();
+    const [first, second] = byTorchrun(train('still', '0,1', '--json', '--epochs', '400'), agent(store.port));
+    if (first === undefined || second === undefined) throw new Error('two were started');
+    await underWay(first.child);
+    second.child.kill('SIGSTOP');
+    const begin = performance.now();
+    const { status, stderr } = await first.ended;
+    expect(performance.now() - begin).toBeLessThan(30_000);
+    expect(status, stderr).toBe(codes.E0421.exit);
+    expect(stderr).toMatch(/^error\[E0421\]: (epoch \d+, step \d+: )?rank 1 on /m);
+    expect(stderr).toContain(`rank 1 on ${hostname()} has not been heard of for 15 s`);
+    // The first has let it go on, and it finds that it was given up.
+    const given = await second.ended;
+    expect(given.status, given.stderr).toBe(codes.E0421.exit);
+    store.close();
+    const alone = start(train('still', '0', '--json', '--epochs', '400', '--resume'));
+    await underWay(alone.child, '"event":"step"');
+    alone.child.kill('SIGINT');
+    const { stdout, stderr: messages } = await alone.ended;
+    expect(messages).toContain('error[E0902]');
+    expect(JSON.parse(stdout.split('\n')[0] ?? '').resumed.epoch).toBeGreaterThan(1);
+  });
+
+  test('where torchrun itself has ended all ranks end', async () => {
+    const store = await serveStore();
+    const ranks = byTorchrun(train('orphans', '0,1', '--json', '--epochs', '400'), agent(store.port));
+    await underWay(ranks[0]?.child as ChildProcess);
+    store.close();
+    const ends = await all(ranks);
+    for (const { status, stderr } of ends) expect(status, stderr).toBe(codes.E0421.exit);
+    // The second may hear by NCCL that the first has ended.
+    const messages = ends.map(({ stderr }) => stderr).join('\n');
+    expect(messages).toMatch(/the store of torchrun at 127\.0\.0\.1:\d+ (is gone|has closed the connection)/);
   });
 
   test('a rank that has ended ends the others, which say so', async () => {

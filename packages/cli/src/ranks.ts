@@ -5,7 +5,7 @@ import { type Launch, launched } from '@ilsvrc/dataset';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import type { World } from '@ilsvrc/engine';
 import { Output, type OutputOptions } from './output.ts';
-import { HostLost, letLauncherEnd, ToldByRank0 } from './told.ts';
+import { HostLost, letLauncherEnd, ToldByRank0, wakeOthers } from './told.ts';
 
 /** Errors that all ranks meet at the same place. */
 const common = new Set(['E0403', 'E0422', 'E0425', 'E0902']);
@@ -32,6 +32,8 @@ export async function together<T>(
     await leaveRanks();
     return result;
   } catch (error) {
+    const isLost = error instanceof IlsvrcError && error.code === 'E0421';
+    if (isLost && launch.launcher === 'torchrun') wakeOthers();
     throw ofRank(error);
   }
 }
@@ -110,10 +112,14 @@ const rendezvous = 'NCCL_COMM_ID';
 
 /** The ranks that `torchrun` started meet by NCCL, at the port beside the one at which torchrun itself listens. */
 async function joinByNccl({ rank, size, local }: Launch, places: string[]): Promise<World> {
-  const { MASTER_ADDR: host = '', MASTER_PORT: port = '' } = process.env;
-  const named = process.env[rendezvous];
-  const address = named ?? `${host}:${Number(port) + 1}`;
-  if (named === undefined && (host === '' || !/^\d{1,5}$/.test(port))) {
+  const master = masterOfTorchrun();
+  const {
+    [rendezvous]: named,
+    TORCHELASTIC_USE_AGENT_STORE: used,
+    TORCHELASTIC_RUN_ID: run = '',
+  } = process.env;
+  const address = named ?? (master && `${master.host}:${master.port + 1}`);
+  if (address === undefined) {
     throw new IlsvrcError(
       'E0420',
       `torchrun started rank ${rank} of ${size}, but MASTER_ADDR and MASTER_PORT are not set`,
@@ -132,11 +138,20 @@ async function joinByNccl({ rank, size, local }: Launch, places: string[]): Prom
       size,
       local: local ? [local.rank, local.size] : [0, 1],
       places,
+      // torchrun says so where it keeps a store for its ranks.
+      ...(master && used === 'True' ? { agent: { ...master, run } } : {}),
     });
   } finally {
     // It would send communicators to come to the same address.
     delete process.env[rendezvous];
   }
+}
+
+/** Where torchrun itself listens. */
+function masterOfTorchrun(): { host: string; port: number } | undefined {
+  const { MASTER_ADDR: host = '', MASTER_PORT: port = '' } = process.env;
+  const isPort = /^\d{1,5}$/.test(port) && Number(port) < 2 ** 16;
+  return host !== '' && isPort ? { host, port: Number(port) } : undefined;
 }
 
 function cannotMeet({ launcher, rank, size }: Launch): IlsvrcError {

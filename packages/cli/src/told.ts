@@ -1,5 +1,7 @@
 /** Errors that several ranks have, and in which order their processes end. */
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 
@@ -15,4 +17,27 @@ const patience = 10_000;
 /** Lets the launcher end this process: upon the first that ends by itself it ends all, and stops listening to them. */
 export async function letLauncherEnd(): Promise<void> {
   await Promise.race([once(process, 'SIGTERM'), setTimeout(patience)]);
+}
+
+/** Who started this process: when that ends, another one adopts it. */
+const parent = process.ppid;
+
+/**
+ * Lets the other ranks that torchrun has started here go on, one of which may be stopped. torchrun asks all to end when one has failed,
+ * and waits half a minute for one that does not hear it; awake, it hears.
+ */
+export function wakeOthers(): void {
+  // Without it this process has no torchrun for its parent: the variables of rank and size were set by hand.
+  if (process.env.TORCHELASTIC_RUN_ID === undefined) return;
+  const tasks = `/proc/${parent}/task`;
+  try {
+    for (const task of readdirSync(tasks)) {
+      const children = readFileSync(join(tasks, task, 'children'), 'utf8')
+        .split(' ')
+        .filter(Boolean);
+      for (const child of children) process.kill(Number(child), 'SIGCONT');
+    }
+  } catch {
+    // What cannot be woken torchrun kills.
+  }
 }

@@ -17,14 +17,30 @@ export type JoinRequest =
   | { by: 'mpi' }
   /**
    * NCCL, between the first GPUs of the ranks; `local` is rank and size among those of this host, `places` are those of the sessions
-   * to come. The environment variable `NCCL_COMM_ID` must say where rank 0 listens, as HOST:PORT.
+   * to come. The environment variable `NCCL_COMM_ID` must say where rank 0 listens, as HOST:PORT. By the store of `agent` they know
+   * who is alive; without it a rank that is frozen is given up after five minutes.
    */
-  | { by: 'nccl'; rank: number; size: number; local: [rank: number, size: number]; places: string[] };
+  | {
+      by: 'nccl';
+      rank: number;
+      size: number;
+      local: [rank: number, size: number];
+      places: string[];
+      agent?: Agent;
+    };
+
+/** Where torchrun keeps a store for the ranks that it starts. */
+export interface Agent {
+  host: string;
+  port: number;
+  /** What tells the run from others that use this store. */
+  run: string;
+}
 
 /**
  * Joins the processes that a launcher started with this one. Sessions opened from then on share training steps, evaluations and
  * walks over a split with theirs, and stores are searched together, so all of them make the same calls. Rejects with E0420 where they
- * cannot meet; by NCCL also with E0423 to E0425.
+ * cannot meet, E0421 where one does not come; by NCCL also with E0423 to E0425.
  */
 export async function joinRanks(request: JoinRequest): Promise<World> {
   return (await run<World>((emit) => native.joinRanks(JSON.stringify(request), emit))).payload;

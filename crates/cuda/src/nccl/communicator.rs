@@ -3,17 +3,15 @@
 use super::library::{Handle, Nccl, SUM, Status, Type, UniqueId};
 use crate::driver::{Context, Event, Stream};
 use ilsvrc_diagnostics::{Error, INTERNAL, NCCL_FAILED, RANK_LOST, Result};
-use ilsvrc_network::Collective;
 use std::ffi::c_int;
 use std::ptr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a sum or a meeting may wait for the other ranks. Nothing but NCCL tells a slow rank from a lost one where there is no
-/// MPI, and a rank that writes a checkpoint lets the others wait.
+/// How long a sum or a meeting may wait for the other ranks. Nothing but NCCL tells a slow rank from a lost one where neither MPI nor
+/// torchrun's store does, and a rank that writes a checkpoint lets the others wait.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Between two looks at a sum under way.
 const NAP: Duration = Duration::from_micros(50);
@@ -27,8 +25,8 @@ pub(crate) struct Communicator {
     handle: Raw,
     pub(crate) context: Arc<Context>,
     pub(crate) stream: Stream,
-    /// Its sums were ended by force; nothing comes after that.
-    aborted: AtomicBool,
+    /// Why its sums were ended by force. Nothing comes after that, and NCCL knows the handle no more.
+    aborted: OnceLock<Error>,
 }
 
 /// A handle that goes from thread to thread.
@@ -43,13 +41,13 @@ unsafe impl Sync for Raw {}
 pub(crate) type Values = (u64, usize);
 
 impl Communicator {
-    /// Meets the other ends of `id`; returns when all are there.
+    /// Meets the other ends of `id`; returns when all are there. `expect_alive` fails where a rank is known to be lost.
     pub(super) fn join(
         nccl: &Arc<Nccl>,
         context: &Arc<Context>,
         id: UniqueId,
         (rank, size): (usize, usize),
-        ranks: Option<&dyn Collective>,
+        expect_alive: &dyn Fn() -> Result<()>,
     ) -> Result<Arc<Self>> {
         let stream = Stream::new(context)?;
         let (tell, told) = channel();
@@ -76,18 +74,19 @@ impl Communicator {
         let handle = loop {
             match told.recv_timeout(GLANCE) {
                 Ok(joined) => break joined?,
-                Err(RecvTimeoutError::Timeout) => expect_others(ranks, begin)?,
+                Err(RecvTimeoutError::Timeout) => expect_others(expect_alive, begin)?,
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Error::new(NCCL_FAILED, "NCCL panicked while ranks met"));
                 }
             }
         };
-        let aborted = AtomicBool::new(false);
+        let aborted = OnceLock::new();
         Ok(Arc::new(Self { nccl: nccl.clone(), handle, context: context.clone(), stream, aborted }))
     }
 
     /// Queues the sum over all ranks of `share` times each of these f32 tensors, in place.
     pub(super) fn sum_scaled(&self, tensors: &[Values], share: f32) -> Result<()> {
+        self.expect_whole()?;
         self.context.bind()?;
         let operation = self.nccl.scaled_sum(share, self.handle.0)?;
         // One launch for all of them.
@@ -101,6 +100,7 @@ impl Communicator {
 
     /// Queues the sum over all ranks, in place.
     pub(super) fn sum(&self, values: Values, kind: Type) -> Result<()> {
+        self.expect_whole()?;
         self.context.bind()?;
         self.all_reduce(values, kind, SUM)
     }
@@ -127,14 +127,14 @@ impl Communicator {
     }
 
     /// Waits until `done`, an event of this stream behind sums, has happened. Where a rank is lost, the sums under way are ended.
-    pub(super) fn wait(&self, done: &Event, ranks: Option<&dyn Collective>) -> Result<()> {
+    pub(super) fn wait(&self, done: &Event, expect_alive: &dyn Fn() -> Result<()>) -> Result<()> {
         let begin = Instant::now();
         let mut glanced = begin;
         while !done.has_happened()? {
             if glanced.elapsed() >= GLANCE {
                 glanced = Instant::now();
-                if let Err(error) = self.expect_no_error().and_then(|()| expect_others(ranks, begin)) {
-                    self.abort();
+                if let Err(error) = self.expect_no_error().and_then(|()| expect_others(expect_alive, begin)) {
+                    self.abort(&error);
                     return Err(error);
                 }
             }
@@ -143,7 +143,13 @@ impl Communicator {
         Ok(())
     }
 
+    /// Fails with the first reason where sums were ended by force.
+    pub(super) fn expect_whole(&self) -> Result<()> {
+        self.aborted.get().cloned().map_or(Ok(()), Err)
+    }
+
     fn expect_no_error(&self) -> Result<()> {
+        self.expect_whole()?;
         let mut status = 0;
         // SAFETY: writes one integer.
         self.check(unsafe { (self.nccl.functions.async_error)(self.handle.0, &mut status) })?;
@@ -151,8 +157,8 @@ impl Communicator {
     }
 
     /// Ends the sums under way, so that the GPU can be waited for. The values are void after that.
-    pub(super) fn abort(&self) {
-        if self.aborted.swap(true, Ordering::Relaxed) {
+    pub(super) fn abort(&self, reason: &Error) {
+        if self.aborted.set(reason.clone()).is_err() {
             return;
         }
         let (abort, handle) = (self.nccl.functions.abort, self.handle);
@@ -167,7 +173,7 @@ impl Communicator {
 
 impl Drop for Communicator {
     fn drop(&mut self) {
-        if !self.aborted.load(Ordering::Relaxed) && self.context.bind().is_ok() {
+        if self.aborted.get().is_none() && self.context.bind().is_ok() {
             // SAFETY: nobody uses the handle any more. A failure has nobody to be told.
             unsafe { (self.nccl.functions.destroy)(self.handle.0) };
         }
@@ -175,8 +181,8 @@ impl Drop for Communicator {
 }
 
 /// Fails where the other ranks are known to be lost, or have been waited for too long.
-fn expect_others(ranks: Option<&dyn Collective>, begin: Instant) -> Result<()> {
-    ranks.map_or(Ok(()), Collective::expect_alive)?;
+fn expect_others(expect_alive: &dyn Fn() -> Result<()>, begin: Instant) -> Result<()> {
+    expect_alive()?;
     let seconds = PATIENCE.as_secs();
     if begin.elapsed() < PATIENCE {
         return Ok(());

@@ -58,8 +58,8 @@ impl Communicators {
                 }
                 let id = self.tell_id()?;
                 let place = (self.ranks.rank(), self.ranks.size());
-                let joined =
-                    Communicator::join(&self.nccl, &Context::open(*gpu)?, id, place, Some(&*self.ranks))?;
+                let expect_alive = || self.ranks.expect_alive();
+                let joined = Communicator::join(&self.nccl, &Context::open(*gpu)?, id, place, &expect_alive)?;
                 self.state().joined.push(joined);
             }
             Ok(())
@@ -137,9 +137,9 @@ impl Communicators {
     pub(crate) fn end(&self) -> Result<()> {
         let under_way = std::mem::take(&mut self.state().under_way);
         for UnderWay { communicator, begun, done } in under_way {
-            if let Err(error) = communicator.wait(&done, Some(&*self.ranks)) {
+            if let Err(error) = communicator.wait(&done, &|| self.ranks.expect_alive()) {
                 // Those of the other towers would wait, too, and their memory could never be given back.
-                self.state().joined.iter().for_each(|joined| joined.abort());
+                self.state().joined.iter().for_each(|joined| joined.abort(&error));
                 return Err(error);
             }
             let mut state = self.state();

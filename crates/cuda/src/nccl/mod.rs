@@ -11,4 +11,4 @@ mod ranks;
 
 pub use communicators::Communicators;
 pub use library::{NONE, Nccl, UniqueId, VARIABLE};
-pub use ranks::NcclRanks;
+pub use ranks::{ExpectAlive, NcclRanks};

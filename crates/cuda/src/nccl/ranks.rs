@@ -12,10 +12,14 @@ use std::time::Instant;
 /// Bytes of the block through which values go to the GPU and back.
 const BLOCK: usize = 4 << 20;
 
+/// Fails where a rank is known to be lost. NCCL itself knows of ended processes only, and not of all.
+pub type ExpectAlive = Box<dyn Fn() -> Result<()> + Send + Sync>;
+
 /// One of several processes, or threads, with a GPU each.
 pub struct NcclRanks {
     rank: usize,
     size: usize,
+    expect_alive: ExpectAlive,
     nccl: Arc<Nccl>,
     communicator: Arc<Communicator>,
     work: Mutex<Work>,
@@ -28,7 +32,8 @@ struct Work {
 }
 
 impl NcclRanks {
-    /// Meets the other ranks, each of which names a GPU of its own; returns when all are there.
+    /// Meets the other ranks, each of which names a GPU of its own; returns when all are there. Whoever waits for the others, then and
+    /// later, asks `expect_alive` meanwhile.
     ///
     /// # Errors
     /// `GPU_SHARED` where two ranks name one GPU, `RANK_LOST`, `NCCL_FAILED`; those of opening a GPU.
@@ -37,14 +42,15 @@ impl NcclRanks {
         gpu: usize,
         id: UniqueId,
         (rank, size): (usize, usize),
+        expect_alive: ExpectAlive,
     ) -> Result<Arc<Self>> {
         start()?;
         guarded(|| {
             let context = Context::open(gpu)?;
             let block = DeviceMemory::zeroed(&context, BLOCK, "sums over the ranks")?;
-            let communicator = Communicator::join(&nccl, &context, id, (rank, size), None)?;
+            let communicator = Communicator::join(&nccl, &context, id, (rank, size), &expect_alive)?;
             let work = Work { block, done: Event::new(&context)?, traffic: Traffic::default() };
-            Ok(Arc::new(Self { rank, size, nccl, communicator, work: Mutex::new(work) }))
+            Ok(Arc::new(Self { rank, size, expect_alive, nccl, communicator, work: Mutex::new(work) }))
         })
     }
 
@@ -68,7 +74,7 @@ impl NcclRanks {
             stream.record(&begun)?;
             (0..repeats).try_for_each(|_| sum())?;
             stream.record(&done)?;
-            self.communicator.wait(&done, None)?;
+            self.communicator.wait(&done, &self.expect_alive)?;
             Ok(done.seconds_since(&begun)? / repeats as f64)
         })
     }
@@ -77,11 +83,13 @@ impl NcclRanks {
     fn sum_bytes(&self, bytes: &mut [u8], kind: Type, value: usize) -> Result<()> {
         let begin = Instant::now();
         let mut work = self.work();
+        // A sum that was ended by force may still use the block.
+        self.communicator.expect_whole()?;
         for part in bytes.chunks_mut(BLOCK) {
             work.block.write(0, part)?;
             self.communicator.sum((work.block.at, part.len() / value), kind)?;
             self.communicator.stream.record(&work.done)?;
-            self.communicator.wait(&work.done, None)?;
+            self.communicator.wait(&work.done, &self.expect_alive)?;
             work.block.read(0, part)?;
         }
         work.traffic.calls += 1;
@@ -118,6 +126,10 @@ impl Collective for NcclRanks {
             self.sum_bytes(&mut bytes, Type::F64, size_of::<f64>())?;
             Ok(bytes.as_chunks().0.iter().map(|bytes| f64::from_ne_bytes(*bytes)).collect())
         })
+    }
+
+    fn expect_alive(&self) -> Result<()> {
+        (self.expect_alive)()
     }
 
     fn traffic(&self) -> Traffic {
