@@ -1,6 +1,7 @@
 //! What this machine computes with, for `ilsvrc doctor`.
 
 use ilsvrc_cuda::cubins::{self, KernelSource};
+use ilsvrc_cuda::nccl::Nccl;
 use ilsvrc_cuda::nvrtc::Nvrtc;
 use ilsvrc_cuda::{Device, devices, driver_version};
 use ilsvrc_diagnostics::Error;
@@ -10,8 +11,11 @@ use serde::Serialize;
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
     cpu: Cpu,
-    driver: Driver,
+    /// NVIDIA's driver: its version is the newest CUDA that it supports.
+    driver: Library,
     gpus: Vec<Gpu>,
+    /// What sums over the GPUs of several processes; where there is a GPU.
+    nccl: Option<Library>,
     cubins: Vec<Cubin>,
     nvrtc: Compiler,
     /// What decodes photos, and how.
@@ -28,10 +32,9 @@ struct Cpu {
     available_bytes: Option<u64>,
 }
 
-/// NVIDIA's driver.
+/// What is found at run time, or why not.
 #[derive(Clone, Debug, Serialize)]
-struct Driver {
-    /// The newest CUDA that it supports.
+struct Library {
     version: Option<String>,
     problem: Option<Problem>,
 }
@@ -100,7 +103,8 @@ impl Machine {
                 threads: std::thread::available_parallelism().map_or(1, usize::from),
                 available_bytes: ilsvrc_images::available_memory(),
             },
-            driver: Driver { version, problem: problem.map(Problem::from) },
+            driver: Library { version, problem: problem.map(Problem::from) },
+            nccl: (!gpus.is_empty()).then(nccl),
             gpus: gpus.into_iter().map(|device| gpu(device, runtime.as_deref())).collect(),
             cubins: cubins::embedded()
                 .iter()
@@ -109,6 +113,13 @@ impl Machine {
             nvrtc: Compiler { build: cubins::nvrtc_version_at_build(), runtime },
             decoder: ilsvrc_images::DECODER,
         }
+    }
+}
+
+fn nccl() -> Library {
+    match Nccl::open() {
+        Ok(nccl) => Library { version: Some(nccl.version()), problem: None },
+        Err(error) => Library { version: None, problem: Some(error.into()) },
     }
 }
 

@@ -59,11 +59,7 @@ function run(args: readonly string[], { mock = {}, interruptAt }: Way = {}): Pro
   return start(args, { LD_LIBRARY_PATH: library, ...Object.fromEntries(settings) }, interruptAt);
 }
 
-function start(
-  args: readonly string[],
-  env: Record<string, string>,
-  interruptAt: string | undefined,
-): Promise<Result> {
+function start(args: readonly string[], env: Record<string, string>, interruptAt?: string): Promise<Result> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, ...args], {
       cwd: place,
@@ -159,8 +155,23 @@ describe.skipIf(!canMock)('on two virtual GPUs', () => {
     expect(stdout).toContain('ok driver supports CUDA 13.0, 2 GPUs\n');
     const gpu = (own: number, other: number) =>
       `ok GPU ${own} Mock GPU ${own}, compute capability 9.0, 1.1 GB of 1.1 GB free, peer access to GPU ${other}, kernels: embedded sm_90a\n`;
-    expect(stdout).toContain(gpu(0, 1) + gpu(1, 0));
+    expect(stdout).toContain(`${gpu(0, 1)}${gpu(1, 0)}ok NCCL 2.27.3, for several processes\n`);
     expect(stdout).toMatch(/ok kernels embedded for .*sm_90a.* \(.* MB, compiled by NVRTC [\d.]+\); /);
+  });
+
+  test('doctor says why there is no NCCL', async () => {
+    const { stdout } = await start(['doctor'], {
+      LD_LIBRARY_PATH: library,
+      ILSVRC_NCCL: '/nowhere/libnccl.so.2',
+    });
+    expect(stdout).toMatch(
+      /^no +NCCL +\/nowhere\/libnccl.so.2 cannot be loaded \(E0423\)\n.+\n +install NCCL 2.13.4/m,
+    );
+    const document = await start(['doctor', '--json'], { LD_LIBRARY_PATH: library, ILSVRC_NCCL: 'none' });
+    expect(JSON.parse(document.stdout).devices.nccl).toMatchObject({
+      version: null,
+      problem: { code: 'E0423', message: 'ILSVRC_NCCL=none' },
+    });
   });
 
   test('a tower a GPU, both on one, and the CPU learn the same', async () => {
@@ -281,7 +292,7 @@ describe.skipIf(!canMock)('on two virtual GPUs', () => {
   });
 
   test.skipIf(driver.problem?.code !== 'E0405')('E0405 where there is no driver at all', async () => {
-    const { status, stderr } = await start(train('never', '0'), {}, undefined);
+    const { status, stderr } = await start(train('never', '0'), {});
     expect(status).toBe(4);
     expect(stderr).toMatch(/^error\[E0405\]: there is no NVIDIA driver/);
   });

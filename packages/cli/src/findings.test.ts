@@ -18,6 +18,7 @@ const devices: Devices = {
   cpu: { instruction_set: 'AVX-512', features: ['avx2', 'fma'], threads: 2, available_bytes: 8e9 },
   driver: { version: '13.0', problem: null },
   gpus: [h100, { ...h100, ordinal: 1, peers: [0] }],
+  nccl: { version: '2.27.3', problem: null },
   cubins: [
     { arch: 'sm_80', bytes: 1_200_000 },
     { arch: 'sm_90a', bytes: 1_300_000 },
@@ -42,6 +43,7 @@ test('two GPUs that reach each other', () => {
       value: `${what}, peer access to GPU 0, kernels: embedded sm_90a`,
       notes: [],
     },
+    { name: 'NCCL', state: 'ok', value: '2.27.3, for several processes', notes: [] },
     {
       name: 'kernels',
       state: 'ok',
@@ -63,6 +65,7 @@ test('a machine without a driver has its reason, and no failure', () => {
     ...devices,
     driver: { version: null, problem },
     gpus: [],
+    nccl: null,
     cubins: [],
     nvrtc: { build: null, runtime: '12.9' },
   });
@@ -99,6 +102,22 @@ test('a GPU that is not used says why', () => {
   });
 });
 
+test('an NCCL that cannot be used says why, and is no failure', () => {
+  const problem = {
+    code: 'E0423',
+    message: 'libnccl.so.2 cannot be loaded',
+    info: 'no such file',
+    hint: 'install it',
+  };
+  const [, , , nccl] = deviceFindings({ ...devices, nccl: { version: null, problem } });
+  expect(nccl).toEqual({
+    name: 'NCCL',
+    state: 'no',
+    value: 'libnccl.so.2 cannot be loaded (E0423)',
+    notes: ['no such file', 'install it'],
+  });
+});
+
 test('a GPU that cannot be opened does not tell its free memory', () => {
   const problem = { code: 'E0408', message: 'the GPU was lost', info: null, hint: null };
   const [, gpu] = deviceFindings({
@@ -109,7 +128,7 @@ test('a GPU that cannot be opened does not tell its free memory', () => {
 });
 
 test('a driver without GPUs, and an addon without kernels', () => {
-  const [driver, kernels] = deviceFindings({ ...devices, gpus: [], cubins: [] });
+  const [driver, kernels] = deviceFindings({ ...devices, gpus: [], nccl: null, cubins: [] });
   expect(driver).toMatchObject({ state: 'no', value: 'supports CUDA 13.0, but sees no GPU' });
   expect(driver?.notes.join()).toContain('CUDA_VISIBLE_DEVICES');
   expect(kernels).toMatchObject({

@@ -22,9 +22,17 @@ export function broken(name: string, value: string): Finding {
   return { name, state: 'FAIL', value, notes: [] };
 }
 
-/** The driver, each GPU, and the kernels in the addon. A GPU that is not used is no failure: the CPU computes. */
-export function deviceFindings({ driver, gpus, cubins, nvrtc }: Devices): Finding[] {
-  return [describeDriver(driver, gpus), ...gpus.map(describeGpu), describeKernels(cubins, nvrtc)];
+/**
+ * The driver, each GPU, what sums between GPUs, and the kernels in the addon. A GPU that is not used is no failure: the CPU computes; nor
+ * is an NCCL that is missing, since one process needs none.
+ */
+export function deviceFindings({ driver, gpus, nccl, cubins, nvrtc }: Devices): Finding[] {
+  return [
+    describeDriver(driver, gpus),
+    ...gpus.map(describeGpu),
+    ...(nccl === null ? [] : [describeNccl(nccl)]),
+    describeKernels(cubins, nvrtc),
+  ];
 }
 
 function describeDriver({ version, problem }: Devices['driver'], gpus: Gpu[]): Finding {
@@ -50,6 +58,11 @@ function describeGpu(gpu: Gpu): Finding {
   ].join(', ');
   if (gpu.problem === null) return { name, state: gpu.usable ? 'ok' : 'no', value, notes: [] };
   return { name, state: 'no', value, notes: [`not used: ${reason(gpu.problem)}`, ...remedies(gpu.problem)] };
+}
+
+function describeNccl({ version, problem }: NonNullable<Devices['nccl']>): Finding {
+  if (problem === null) return fine('NCCL', `${version}, for several processes`);
+  return { name: 'NCCL', state: 'no', value: reason(problem), notes: remedies(problem) };
 }
 
 function memoryOf({ memory_bytes, free_bytes }: Gpu): string {

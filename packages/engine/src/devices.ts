@@ -28,6 +28,11 @@ export interface Devices {
     problem: Problem | null;
   };
   gpus: Gpu[];
+  /** What sums over the GPUs of several processes, as `2.27.3`, or why it is not used; `null` where there is no GPU. */
+  nccl: {
+    version: string | null;
+    problem: Problem | null;
+  } | null;
   /** Kernels as machine code inside the addon. */
   cubins: {
     /** As `sm_80`. */
