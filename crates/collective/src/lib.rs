@@ -12,4 +12,4 @@ mod threads;
 pub use heartbeat::{Agent, Heartbeat};
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
-pub use threads::threads;
+pub use threads::{ThreadRank, threads};
