@@ -79,9 +79,9 @@ impl ThreadRank {
     fn meet(&self, values: Values, bytes: usize) -> Result<Values> {
         let begin = Instant::now();
         let mut values = Some(values);
-        // Those who have not yet taken the last sums come first.
+        // Those who have not yet taken the last sums come first; and what was left before a break is of no sum to come.
         self.wait(|state| {
-            if state.to_take > 0 {
+            if state.to_take > 0 || state.broken.is_some() {
                 return None;
             }
             state.given[self.rank] = values.take();
@@ -282,6 +282,19 @@ mod tests {
             assert_eq!(waiting.join().unwrap(), RANK_LOST);
             assert_eq!(left.expect_alive().unwrap_err().code, RANK_LOST);
         }
+    }
+
+    #[test]
+    fn what_was_left_before_a_break_is_not_summed_after_it() {
+        let ends = threads(2);
+        let left = ends[0].clone();
+        let waiting = thread::spawn(move || left.sum(vec![1.0]).unwrap_err().code);
+        while ends[0].state().given[0].is_none() {
+            thread::yield_now();
+        }
+        ends[1].leave();
+        assert_eq!(waiting.join().unwrap(), RANK_LOST);
+        assert_eq!(ends[1].sum(vec![1.0]).unwrap_err().code, RANK_LOST);
     }
 
     #[test]

@@ -8,10 +8,10 @@ use ilsvrc_diagnostics::{Error, GPU_SHARED, NCCL_UNUSABLE, Result};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// How ranks on GPUs work together.
+/// How ranks on GPUs, or the replicas of one process, work together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Among {
-    /// The GPUs of each rank, by their numbers on its host.
+    /// The GPUs of each rank or replica, by their numbers on its host.
     pub gpus: Vec<Vec<usize>>,
     /// As `2.27.3`, where NCCL sums the gradients; nothing where they go through the host.
     pub nccl: Option<String>,
@@ -67,7 +67,7 @@ pub(crate) fn meet(
         if table[a][1] == 0.0 {
             return Err(shared(a, b, gpu));
         }
-        let reason = format!("ranks {a} and {b} share GPU {gpu}");
+        let reason = format!("two share GPU {gpu}");
         return Ok(Some((among(None, Some(reason)), None)));
     }
     let without = table.iter().position(|row| row[0] == 0.0);

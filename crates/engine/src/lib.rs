@@ -10,10 +10,12 @@ mod evaluate;
 mod interchange;
 mod join;
 mod machine;
+mod memory;
 mod model_file;
 mod options;
 mod places;
 mod ranks;
+mod replicas;
 mod session;
 mod stages;
 mod train;
@@ -23,13 +25,14 @@ mod walk;
 pub use among::Among;
 pub use boxes::{BoxProgress, BoxRequest, Head, HeadRecord, LocateRequest, Located, Method};
 pub use classify::{ClassifyRequest, EmbedRequest, Embedded, Placed};
-pub use devices::{Layout, Memory, MemoryRequest, Place, PlaceMemory, memory};
+pub use devices::{Layout, Place};
 pub use evaluate::{EvaluateReport, EvaluateRequest};
 pub use interchange::{
     Class, ExportFile, ExportRequest, Exported, Format, ImportReport, ImportRequest, export, import,
 };
 pub use join::{JoinRequest, World, current as current_ranks, join, leave};
 pub use machine::Machine;
+pub use memory::{Memory, MemoryRequest, PlaceMemory, memory};
 pub use model_file::{ModelFile, read_metadata};
 pub use options::{CacheOptions, Options, Purpose};
 pub use ranks::Ranks;

@@ -13,14 +13,15 @@ use std::path::PathBuf;
 pub struct Options {
     /// The network.
     pub net: Net,
-    /// The most images (or views of images) a pass has.
+    /// Images of a training step, and the most (or views of images) that a pass for inference has.
     pub batch: usize,
     /// Draws initial weights, the order of images, augmentation and dropout.
     pub seed: u64,
     /// Compute threads in all, and decode threads; 0 for one a core.
     pub threads: usize,
     /// Where towers live, one name a place; tower `t` lives in place `t % places`. `cpu`: a thread pool with its share of the
-    /// threads; a number: that GPU. `auto` alone: GPUs where there are any, else the CPU.
+    /// threads; a number: that GPU. `auto` alone: GPUs where there are any, else the CPU. More places than towers, a multiple of
+    /// them, are those of several replicas of the net, one after the other, which share every batch.
     pub places: Vec<String>,
     /// What GPUs multiply in: `bf16`, `tf32` or `f32`. A CPU computes in f32.
     pub precision: String,

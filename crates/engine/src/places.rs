@@ -2,6 +2,7 @@
 
 use ilsvrc_cuda::Device;
 use ilsvrc_diagnostics::{DEVICE_UNUSABLE, DRIVER_ABSENT, Error, Result};
+use std::fmt;
 
 /// The name of a CPU's place.
 pub(crate) const CPU: &str = "cpu";
@@ -26,6 +27,30 @@ impl Places {
     pub(crate) fn count(&self) -> usize {
         match self {
             Self::Cpu(places) | Self::Gpus(places) => places.len(),
+        }
+    }
+
+    /// The places of each replica: of more places than towers, as many as towers.
+    pub(crate) fn replicas(self, towers: usize) -> Vec<Self> {
+        let cut =
+            |places: Vec<usize>| places.chunks(towers.max(1)).map(<[usize]>::to_vec).collect::<Vec<_>>();
+        match self {
+            Self::Cpu(places) => cut(places).into_iter().map(Self::Cpu).collect(),
+            Self::Gpus(places) => cut(places).into_iter().map(Self::Gpus).collect(),
+        }
+    }
+}
+
+impl fmt::Display for Places {
+    /// As `GPU 2 and 3`, `GPU 0` where both towers are there, or `the CPU`.
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Cpu(_) => write!(out, "the CPU"),
+            Self::Gpus(gpus) => {
+                let mut names: Vec<String> = gpus.iter().map(usize::to_string).collect();
+                names.dedup();
+                write!(out, "GPU {}", names.join(" and "))
+            }
         }
     }
 }
@@ -84,14 +109,15 @@ fn share<T>(all: &[T], (rank, ranks): Local) -> &[T] {
     }
 }
 
+/// One replica has at most one place a tower, and several have all as many.
 fn expect_fit(count: usize, towers: usize) -> Result<()> {
-    if (1..=towers.max(1)).contains(&count) {
+    if (1..=towers.max(1)).contains(&count) || (count > 0 && count.is_multiple_of(towers.max(1))) {
         return Ok(());
     }
-    let towers = if towers == 1 { "one tower".into() } else { format!("{towers} towers") };
-    Err(Error::new(DEVICE_UNUSABLE, format!("{count} devices for a net of {towers}"))
-        .info("a tower lives on one device")
-        .hint("name one device, as `--devices 0`, or as many as the net has towers, as `--devices 0,1`; ranks deal out a longer list"))
+    let of = if towers == 1 { "one tower".into() } else { format!("{towers} towers") };
+    Err(Error::new(DEVICE_UNUSABLE, format!("{count} devices for a net of {of}"))
+        .info("a tower lives on one device; of more devices than towers, each replica of the net takes one a tower")
+        .hint(format!("name one device, as `--devices 0`, or {towers}, {} or any other multiple of {towers}", 2 * towers)))
 }
 
 /// The first usable GPUs of this rank's part, one for each tower where there are as many; and why there are none, where that is
@@ -135,15 +161,43 @@ mod tests {
 
     #[test]
     fn what_is_no_place_is_refused() {
-        for names in
-            [&["gpu"][..], &[], &["cpu"; 3], &["cpu", "0"], &["auto", "0"], &["-1"], &["0", "1", "2"]]
-        {
+        for names in [
+            &["gpu"][..],
+            &[],
+            &["cpu"; 3],
+            &["cpu", "0"],
+            &["auto", "0"],
+            &["-1"],
+            &["0", "1", "2"],
+            &["0"; 5],
+        ] {
             assert_eq!(
                 places(names, 2, 1, ALONE).err().map(|error| error.code),
                 Some(DEVICE_UNUSABLE),
                 "{names:?}"
             );
         }
+    }
+
+    #[test]
+    fn more_places_than_towers_are_of_several_replicas() {
+        let replicas = |names: &[&str], towers| -> Vec<String> {
+            let all = places(names, towers, 5, ALONE).unwrap().replicas(towers);
+            all.iter().map(Places::to_string).collect()
+        };
+        assert_eq!(replicas(&["0"], 2), ["GPU 0"]);
+        assert_eq!(replicas(&["0", "1"], 2), ["GPU 0 and 1"]);
+        assert_eq!(replicas(&["0", "1", "2", "3"], 2), ["GPU 0 and 1", "GPU 2 and 3"]);
+        assert_eq!(replicas(&["0", "0", "1", "1"], 2), ["GPU 0", "GPU 1"]);
+        assert_eq!(replicas(&["2", "1", "0"], 1), ["GPU 2", "GPU 1", "GPU 0"]);
+        assert_eq!(replicas(&["cpu"; 4], 2), ["the CPU"; 2]);
+        // They share the threads.
+        let all = places(&["cpu"; 3], 1, 5, ALONE).unwrap().replicas(1);
+        let threads = |place: &Places| match place {
+            Places::Cpu(threads) => threads.clone(),
+            Places::Gpus(gpus) => panic!("GPUs {gpus:?}"),
+        };
+        assert_eq!(all.iter().map(threads).collect::<Vec<_>>(), [[2], [2], [1]]);
     }
 
     #[test]
@@ -160,9 +214,8 @@ mod tests {
         // What the launcher let each see.
         assert_eq!(of(&["0"], 1, (1, 2)), [0]);
         assert_eq!(of(&["0", "1"], 2, (3, 4)), [0, 1]);
-        for (names, towers) in [(&["0", "1", "2"][..], 2), (&["0", "1", "2", "3"], 1)] {
-            assert_eq!(places(names, towers, 1, (0, 2)).err().map(|error| error.code), Some(DEVICE_UNUSABLE));
-        }
+        let odd = places(&["0", "1", "2"], 2, 1, (0, 2));
+        assert_eq!(odd.err().map(|error| error.code), Some(DEVICE_UNUSABLE));
         // A CPU is there for all.
         assert!(matches!(places(&["cpu"], 2, 3, (1, 4)), Ok(Places::Cpu(threads)) if threads == [3]));
     }

@@ -50,6 +50,13 @@ impl Ranks {
         }
     }
 
+    /// The same by force, where sums under way will never end.
+    pub(crate) fn abort_gpus(&self, reason: &Error) {
+        if let Some(Ok(communicators)) = self.communicators.get() {
+            communicators.abort(reason);
+        }
+    }
+
     /// What sums gradients between GPUs.
     ///
     /// # Errors

@@ -83,7 +83,7 @@ pub struct TrainReport {
     pub limiting_stage: Stage,
     /// What that stage would reach if it never waited for another; likewise. Of all ranks, were they all like this one.
     pub ceiling_images_per_second: f64,
-    /// What went to other ranks since this one joined them; nothing where there are none.
+    /// What one of the ranks, or of the replicas of this process, has sent the others since they met; nothing where there are none.
     pub traffic: Option<Traffic>,
 }
 
@@ -200,7 +200,7 @@ impl Session {
             stages,
             limiting_stage: stage,
             ceiling_images_per_second: ceiling * self.ranks.place().1 as f64,
-            traffic: self.ranks.traffic(),
+            traffic: self.ranks.traffic().or_else(|| self.executor.traffic()),
         })
     }
 

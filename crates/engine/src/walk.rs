@@ -4,8 +4,9 @@ use crate::train::count;
 use crate::{Session, Views};
 use ilsvrc_diagnostics::{Error, INTERRUPTED, LAYER_UNKNOWN, Result};
 use ilsvrc_images::{LoadMode, Loader, LoaderOptions, Shuffle};
-use ilsvrc_network::{Input, Mode, Pass, View};
+use ilsvrc_network::{Input, View};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,14 +59,14 @@ pub(crate) struct Outputs {
     pub(crate) probabilities: Vec<f32>,
     /// `images x views x elements`.
     pub(crate) features: Vec<f32>,
-    /// The views of one pass.
+    /// The views of the passes that are made at the same time.
     chosen: Vec<View>,
 }
 
 impl Session {
     /// Walks over a split with the model's mean image (the data set's where no model was loaded or trained). Of several ranks each
     /// makes some of the passes, and on all of them `each` hears of all passes: in a session for inference the same calls with
-    /// the same numbers as in one process (for training a pass has a rank's part of the batch).
+    /// the same numbers as in one process with one replica (for training a pass has a replica's part of the batch).
     ///
     /// # Errors
     /// `INTERRUPTED` when `cancel` is set, on any rank; `LAYER_UNKNOWN`; `RANK_LOST`; those of the data set and of `each`.
@@ -76,12 +77,13 @@ impl Session {
         each: &mut dyn FnMut(&Rows, Progress) -> Result<()>,
     ) -> Result<()> {
         let ranks = self.ranks.clone();
-        if ranks.place().1 == 1 {
+        if ranks.place().1 == 1 && self.executor.replicas() == 1 {
             return self.walk_part(request, cancel, each);
         }
         let dataset = self.dataset(&request.dataset)?;
         let labels: Vec<u32> = dataset.images(&request.split)?.iter().map(|image| image.class).collect();
-        let (pass, views) = (self.pass(request.views), request.views.of(self.net()).len());
+        let views = request.views.of(self.net()).len();
+        let pass = self.pass(views);
         // Of an image in all its views.
         let elements = views * self.elements(request.layer.as_deref())?;
         let classes = views * self.executor.plan().classes;
@@ -115,9 +117,14 @@ impl Session {
         })
     }
 
-    /// Images that go through the net at once in all their views; of more views than a pass has, some passes each.
-    fn pass(&self, views: Views) -> usize {
-        (self.executor.plan().batch / views.of(self.net()).len()).max(1)
+    /// Images that go through one replica at once in all their views; of more views than a pass has, some passes each.
+    fn pass(&self, views: usize) -> usize {
+        (self.executor.plan().batch / views).max(1)
+    }
+
+    /// Images that go through all replicas of this process at once.
+    pub(crate) fn at_once(&self, views: usize) -> usize {
+        self.pass(views) * self.executor.replicas()
     }
 
     /// The part of a walk that is this rank's. The progress is that of all, were they as fast.
@@ -134,10 +141,10 @@ impl Session {
         let views = request.views.of(self.net());
         let layer = request.layer.as_deref();
         self.elements(layer)?;
-        let at_once = self.pass(request.views) * part.1;
+        let at_once = self.at_once(views.len()) * part.1;
         let options = LoaderOptions {
             split: request.split.clone(),
-            // As many images as fill a pass of each rank with their views.
+            // As many images as fill a pass of each replica with their views.
             batch: at_once,
             part,
             seed: self.seed,
@@ -204,29 +211,47 @@ impl Session {
         layer: Option<&str>,
         outputs: &mut Outputs,
     ) -> Result<()> {
-        let (side, batch) = (self.net().image, self.executor.plan().batch);
+        let side = self.net().image;
         let image = side * side * 3;
-        let inputs = pixels.len() / image * views.len();
         let Outputs { probabilities, features, chosen } = outputs;
         probabilities.clear();
         features.clear();
-        for begin in (0..inputs).step_by(batch) {
-            let end = inputs.min(begin + batch);
-            let (first, last) = (begin / views.len(), (end - 1) / views.len());
+        for passes in self.passes(pixels.len() / image, views.len()).chunks(self.executor.replicas()) {
+            let images = |pass: &Range<usize>| pass.start / views.len()..(pass.end - 1) / views.len() + 1;
             chosen.clear();
-            chosen.extend((begin..end).map(|input| View {
-                image: (input / views.len() - first) as u32,
-                ..views[input % views.len()]
+            chosen.extend(passes.iter().flat_map(|pass| {
+                let first = images(pass).start;
+                pass.clone().map(move |input| View {
+                    image: (input / views.len() - first) as u32,
+                    ..views[input % views.len()]
+                })
             }));
-            let pixels = &pixels[first * image..][..(last - first + 1) * image];
-            let input = Input { pixels, side, views: chosen, mean, mean_side: side, labels: &[] };
-            self.executor.forward(&input, &Pass { batch: end - begin, mode: Mode::Test })?;
+            let mut rest = &chosen[..];
+            let mut batches = Vec::with_capacity(passes.len());
+            for pass in passes {
+                let (views, others) = rest.split_at(pass.len());
+                rest = others;
+                let images = images(pass);
+                let pixels = &pixels[images.start * image..images.end * image];
+                batches.push(Input { pixels, side, views, mean, mean_side: side, labels: &[] });
+            }
+            self.executor.forward_each(&batches)?;
             self.executor.append_probabilities(probabilities)?;
             if let Some(layer) = layer {
                 features.extend(self.executor.output(layer)?);
             }
         }
         Ok(())
+    }
+
+    /// The inputs, images times views, of each pass over so many images: with any number of replicas the same.
+    fn passes(&self, images: usize, views: usize) -> Vec<Range<usize>> {
+        let (inputs, most) = (images * views, self.executor.plan().batch);
+        let cut = |whole: Range<usize>, size: usize| {
+            let end = whole.end;
+            whole.step_by(size).map(move |begin| begin..end.min(begin + size))
+        };
+        cut(0..inputs, self.pass(views) * views).flat_map(|some| cut(some, most)).collect()
     }
 }
 

@@ -1,4 +1,5 @@
-//! Several sessions that train and evaluate one net together, in threads of this process.
+//! Several replicas of a net that train and evaluate it together: sessions among ranks, here in threads of this process, and one
+//! session with places for several.
 
 mod common;
 
@@ -32,6 +33,11 @@ fn ranks_with<T: Send>(
             .collect();
         ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
     })
+}
+
+/// A session with a pair of places for each of `size` replicas.
+fn replicas(size: usize) -> Options {
+    options(1, &vec!["cpu"; 2 * size])
 }
 
 /// Steps of two epochs, bits of the weights after them, and the probabilities of the validation images.
@@ -80,6 +86,117 @@ fn ranks_learn_what_one_process_learns() {
             // And in every run.
             assert_eq!(run()[0].1, learned[0].1, "{size} ranks");
         }
+    }
+}
+
+/// What does not depend on the clock.
+fn untimed(step: &TrainStep) -> (u64, usize, usize, f64, usize) {
+    (step.epoch, step.step, step.images, step.loss, step.global_step as usize)
+}
+
+#[test]
+fn replicas_of_one_process_learn_the_bits_of_ranks() {
+    let data = Data::new();
+    for size in [2, 3, 7] {
+        let (steps, values, probabilities) =
+            ranks(size, |_, mut session| learn(&mut session, &data.path(), Shuffle::Full)).remove(0);
+        let mut session = Session::open(replicas(size)).unwrap();
+        let learned = learn(&mut session, &data.path(), Shuffle::Full);
+        assert!(learned.0.iter().map(untimed).eq(steps.iter().map(untimed)), "{size} replicas");
+        assert_eq!((&learned.1, &learned.2), (&values, &probabilities), "{size} replicas");
+        let at = |replica, tower| (replica, vec![tower]);
+        let places = session.layout().places.iter().map(|place| (place.replica, place.towers.clone()));
+        assert!(places.eq((0..size).flat_map(|replica| [at(replica, 0), at(replica, 1)])));
+    }
+}
+
+#[test]
+fn a_net_of_one_tower_has_a_replica_a_place() {
+    let data = Data::new();
+    let text = serde_json::to_string(&common::net()).unwrap();
+    let text = text.replace(r#""both""#, r#""own""#).replace(r#""towers":2"#, r#""towers":1"#);
+    let open = |places: &[&str]| {
+        let net = serde_json::from_str(&text).unwrap();
+        Session::open(Options { net, ..options(1, places) }).unwrap()
+    };
+    let losses = |mut session: Session| {
+        let mut losses = Vec::new();
+        let request = request(&data.path(), 0, 0, STEPS);
+        let report = session
+            .train(&request, &AtomicBool::new(false), &mut |step| losses.push(step.loss as f32))
+            .unwrap();
+        (losses, report.traffic)
+    };
+    let (alone, none) = losses(open(&["cpu"]));
+    let (together, traffic) = losses(open(&["cpu"; 3]));
+    close(&together, &alone, 2e-6);
+    assert_eq!(none, None);
+    // Of each step the score, and all gradients in one bucket.
+    let traffic = traffic.unwrap();
+    assert!(traffic.calls >= 2 * STEPS as u64 && traffic.bytes > 0, "{traffic:?}");
+}
+
+#[test]
+fn a_checkpoint_goes_on_with_another_number_of_replicas() {
+    let data = Data::new();
+    let go_on = AtomicBool::new(false);
+    let train = |session: &mut Session, first: usize, steps: usize| {
+        let mut losses = Vec::new();
+        let request = request(&data.path(), 0, first, steps);
+        session.train(&request, &go_on, &mut |step| losses.push(step.loss as f32)).unwrap();
+        losses
+    };
+    let undisturbed = train(&mut Session::open(replicas(2)).unwrap(), 0, STEPS);
+    for (before, after) in [(2, 1), (1, 2), (2, 2)] {
+        let checkpoint = data.file("checkpoint");
+        let mut session = Session::open(replicas(before)).unwrap();
+        let mut losses = train(&mut session, 0, 2);
+        session.save_checkpoint(&checkpoint, &Default::default()).unwrap();
+        let mut session = Session::open(replicas(after)).unwrap();
+        session.load_checkpoint(&checkpoint).unwrap();
+        losses.extend(train(&mut session, 2, STEPS));
+        // To the bit where nothing has changed: every replica has all that was read.
+        let bound = if before == after { 0.0 } else { 2e-6 };
+        assert_eq!(losses.len(), STEPS);
+        close(&losses, &undisturbed, bound);
+    }
+}
+
+#[test]
+fn replicas_stop_between_two_steps_and_go_on() {
+    let data = Data::new();
+    let mut session = Session::open(replicas(2)).unwrap();
+    let stop = AtomicBool::new(false);
+    let report = session
+        .train(&request(&data.path(), 0, 0, STEPS), &stop, &mut |step| {
+            stop.store(step.step == 1, Ordering::Relaxed);
+        })
+        .unwrap();
+    assert_eq!((report.steps, report.stopped), (2, true));
+    let report =
+        session.train(&request(&data.path(), 0, 2, STEPS), &AtomicBool::new(false), &mut |_| {}).unwrap();
+    assert_eq!((report.steps, report.stopped), (STEPS - 2, false));
+}
+
+/// A learning rate that no net survives.
+#[test]
+fn replicas_that_diverge_say_so_together() {
+    let data = Data::new();
+    let mut session = Session::open(replicas(2)).unwrap();
+    let mut request = request(&data.path(), 0, 0, STEPS);
+    request.rule.rate = 1e30;
+    let error = session.train(&request, &AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    assert_eq!(error.code, ilsvrc_diagnostics::DIVERGED);
+    assert!(!error.message.contains("replica"), "{error}");
+}
+
+#[test]
+fn a_rank_has_one_replica() {
+    let four = |_| options(1, &["cpu"; 4]);
+    let errors = ranks_with(2, four, |_, session| session.err().unwrap());
+    for error in errors {
+        assert_eq!(error.code, ilsvrc_diagnostics::DEVICE_UNUSABLE);
+        assert!(error.message.contains("4 devices for one of several ranks"), "{error}");
     }
 }
 
@@ -146,7 +263,7 @@ fn walked(session: &mut Session, data: &Path, views: Views) -> Vec<Told> {
 
 /// With four ranks some have no pass in the last round; with one view a pass has several images, with ten one image has several passes.
 #[test]
-fn a_walk_makes_the_same_calls_on_every_rank_as_in_one_process() {
+fn a_walk_makes_the_same_calls_as_with_one_replica() {
     let data = Data::new();
     let inference = || Options { purpose: Purpose::Inference, ..options(1, &["cpu"]) };
     for views in [Views::Centre, Views::Ten] {
@@ -157,6 +274,9 @@ fn a_walk_makes_the_same_calls_on_every_rank_as_in_one_process() {
             for calls in ranks_with(size, |_| inference(), walk) {
                 assert_eq!(calls, alone, "{size} ranks");
             }
+            let options = Options { purpose: Purpose::Inference, ..replicas(size) };
+            let calls = walked(&mut Session::open(options).unwrap(), &data.path(), views);
+            assert_eq!(calls, alone, "{size} replicas");
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::replica::Replica;
 use crate::{
-    Backend, BufferId, Collective, Input, NewMemory, Op, Outcome, ParamId, Pass, Plan, Slot, Stage, Step,
-    UpdateRule, cross_entropy, top1_hits,
+    Backend, BufferId, Collective, Input, Mode, NewMemory, Op, Outcome, ParamId, Pass, Plan, Slot, Stage,
+    Step, Traffic, UpdateRule, cross_entropy, top1_hits,
 };
 use ilsvrc_diagnostics::{Error, INTERNAL, NET_INVALID, Result};
 use std::collections::VecDeque;
@@ -80,6 +80,15 @@ impl<B: Backend> Executor<B> {
         self.backend.load(&mut self.towers, &self.plan.net, input)
     }
 
+    /// Loads a batch and runs it to the probabilities (with labels also to their gradient).
+    ///
+    /// # Errors
+    /// Those of [`Executor::load`]; the backend's.
+    pub fn forward(&mut self, input: &Input, pass: &Pass) -> Result<()> {
+        self.load(input, pass)?;
+        self.forward_loaded(pass)
+    }
+
     /// Runs the batch that was loaded to the probabilities.
     ///
     /// # Errors
@@ -135,11 +144,17 @@ pub trait Execution: Send {
     /// Those of the backend.
     fn initialise(&mut self, seed: u64) -> Result<()>;
 
-    /// Loads a batch and runs it to the probabilities (with labels also to their gradient).
+    /// How many replicas of the net there are.
+    fn replicas(&self) -> usize {
+        1
+    }
+
+    /// Runs batches as at test to the probabilities, each on a replica of its own; what is read after that is of all of them, in
+    /// order.
     ///
     /// # Errors
-    /// Those of [`Executor::load`]; the backend's.
-    fn forward(&mut self, input: &Input, pass: &Pass) -> Result<()>;
+    /// Those of [`Executor::load`]; `INTERNAL` where there are no batches, or more than replicas; the backend's.
+    fn forward_each(&mut self, batches: &[Input]) -> Result<()>;
 
     /// Appends the probabilities of the last forward pass, `images x classes`, to `out`.
     ///
@@ -194,6 +209,11 @@ pub trait Execution: Send {
     /// # Errors
     /// `INTERNAL` where `data` has another size; the backend's.
     fn write_parameter(&mut self, tower: usize, id: ParamId, slot: Slot, data: &[f32]) -> Result<()>;
+
+    /// What its replicas have summed among each other; nothing where there is one.
+    fn traffic(&self) -> Option<Traffic> {
+        None
+    }
 }
 
 impl<B: Backend> Execution for Executor<B> {
@@ -220,9 +240,11 @@ impl<B: Backend> Execution for Executor<B> {
         Ok(())
     }
 
-    fn forward(&mut self, input: &Input, pass: &Pass) -> Result<()> {
-        self.load(input, pass)?;
-        self.forward_loaded(pass)
+    fn forward_each(&mut self, batches: &[Input]) -> Result<()> {
+        let [only] = batches else {
+            return Err(Error::new(INTERNAL, format!("{} batches for one replica", batches.len())));
+        };
+        self.forward(only, &Pass { batch: only.views.len(), mode: Mode::Test })
     }
 
     fn append_probabilities(&self, out: &mut Vec<f32>) -> Result<()> {

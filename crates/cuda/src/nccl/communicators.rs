@@ -82,6 +82,12 @@ impl Communicators {
         drop(left);
     }
 
+    /// Ends the sums under way, so that the GPUs can be waited for. What they would have summed is void, and nothing can be summed any
+    /// more.
+    pub fn abort(&self, reason: &Error) {
+        self.state().joined.iter().for_each(|joined| joined.abort(reason));
+    }
+
     /// A new id that rank 0 makes and all hear: its bytes are whole numbers, so their sums are exact.
     fn tell_id(&self) -> Result<UniqueId> {
         let mut own = UniqueId([0; 128]);
@@ -139,7 +145,7 @@ impl Communicators {
         for UnderWay { communicator, begun, done } in under_way {
             if let Err(error) = communicator.wait(&done, &|| self.ranks.expect_alive()) {
                 // Those of the other towers would wait, too, and their memory could never be given back.
-                self.state().joined.iter().for_each(|joined| joined.abort(&error));
+                self.abort(&error);
                 return Err(error);
             }
             let mut state = self.state();

@@ -138,8 +138,7 @@ impl Session {
         let mut squarer = Squarer::new();
         let mut outputs = Outputs::default();
         let mut located = Vec::with_capacity(files.len());
-        // As many images as fill a pass with their views.
-        let at_once = (self.executor.plan().batch / views.len()).max(1);
+        let at_once = self.at_once(views.len());
         for (chunk, files) in files.chunks(at_once).enumerate() {
             let mut pixels = Vec::with_capacity(files.len() * image);
             let mut places = Vec::with_capacity(files.len());

@@ -23,7 +23,7 @@ impl Session {
     /// Those of a pass.
     pub(crate) fn occlude(&mut self, image: &[u8], mean: &[f32], classes: &[usize]) -> Result<Vec<Rect>> {
         let (side, crop) = (self.net().image, self.net().crop);
-        let (count, batch) = (self.executor.plan().classes, self.executor.plan().batch);
+        let count = self.executor.plan().classes;
         let view = Views::Centre.of(self.net());
         let [top, left] = view[0].crop.map(usize::from);
         // From patches that only touch the crop's first cells to those at its last ones: each cell is covered equally often,
@@ -47,7 +47,7 @@ impl Session {
         let before: Vec<f32> = classes.iter().map(|&class| odds(&outputs.probabilities, class)).collect();
         let mut maps = vec![vec![f32::MIN; CELLS * CELLS]; classes.len()];
         let mut copies = Vec::new();
-        for patches in patches.chunks(batch) {
+        for patches in patches.chunks(self.at_once(view.len())) {
             copies.clear();
             for patch in patches {
                 let first = copies.len();
