@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { devices, expectForOne } from './devices.ts';
+import { devices } from './devices.ts';
 
 test.each([
   ['auto', ['auto']],
@@ -9,15 +9,15 @@ test.each([
   ['0,0', ['0', '0']],
   ['0,1', ['0', '1']],
   ['0, 12', ['0', '12']],
-  // For several ranks.
+  // For several replicas, or ranks.
   ['0,1,2,3', ['0', '1', '2', '3']],
 ])('%s', (text, places) => {
   expect(devices(text)).toEqual(places);
 });
 
 test.each([
-  ['cpu,0', 'both on GPUs', '0'],
-  ['1,cpu,0', 'both on GPUs', '1,0'],
+  ['cpu,0', 'all on GPUs', '0'],
+  ['1,cpu,0,2', 'all on GPUs', '1,0,2'],
   ['auto,0', 'stands alone', 'auto'],
   ['auto,auto', 'stands alone', 'auto'],
 ])('%s is refused', (text, info, instead) => {
@@ -28,17 +28,6 @@ test.each([
       message: `--devices cannot be \`${text}\``,
       info: expect.stringContaining(info),
       hint: `write \`--devices ${instead}\``,
-    }),
-  );
-});
-
-test('more than two places are for several ranks', () => {
-  expectForOne(['0', '1']);
-  expect(() => expectForOne(['cpu', 'cpu', 'cpu'])).toThrow(
-    expect.objectContaining({
-      code: 'E0103',
-      info: expect.stringContaining('two towers'),
-      hint: 'write `--devices cpu,cpu`',
     }),
   );
 });

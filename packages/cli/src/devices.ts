@@ -1,11 +1,11 @@
-/** The value of `--devices`: one place for both towers, or one for each; of several ranks on a host, for each rank. */
+/** The value of `--devices`: one place for both towers, or one for each; more are for several replicas of the net, or dealt out to ranks. */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
 import { nearest } from './suggest.ts';
 
 const isGpu = (place: string) => /^(0|[1-9]\d*)$/.test(place);
 const isKnown = (place: string) => place === 'auto' || place === 'cpu' || isGpu(place);
 
-/** `auto`, `cpu` or `cpu,cpu`, or numbers of GPUs, as a list. Whether they are there, and not too many, is seen later. */
+/** `auto`, places called `cpu`, or numbers of GPUs, as a list. Whether they are there, and as many as a net can use, is seen later. */
 export function devices(text: string): string[] {
   const places = text.split(',').map((place) => place.trim());
   const unknown = places.find((place) => !isKnown(place));
@@ -15,15 +15,9 @@ export function devices(text: string): string[] {
   }
   const gpus = places.filter(isGpu);
   if (gpus.length > 0 && gpus.length < places.length) {
-    throw refused(text, 'both towers live on the CPU, or both on GPUs', gpus.slice(0, 2));
+    throw refused(text, 'all towers live on the CPU, or all on GPUs', gpus);
   }
   return places;
-}
-
-/** Refuses more places than one process can use; several ranks of a host deal them out. */
-export function expectForOne(places: readonly string[]): void {
-  if (places.length <= 2) return;
-  throw refused(places.join(','), 'a net has at most two towers, and a tower one device', places.slice(0, 2));
 }
 
 function refused(text: string, info: string, instead: string[]): IlsvrcError {
@@ -36,7 +30,7 @@ function refused(text: string, info: string, instead: string[]): IlsvrcError {
 function unknownDevice(name: string, places: string[]): IlsvrcError {
   const likely = places.map((place) => (isKnown(place) ? place : meant(place)));
   return new IlsvrcError('E0107', `unknown device \`${name}\``, {
-    info: 'allowed: auto, cpu or cpu,cpu, numbers of GPUs, as 0 or 0,1',
+    info: 'allowed: auto, cpu or cpu,cpu, numbers of GPUs, as 0 or 0,1 or 0,1,2,3',
     hint: `did you mean \`--devices ${likely.join(',')}\`? \`ilsvrc doctor\` lists the GPUs`,
   });
 }

@@ -9,7 +9,7 @@ import {
   stepsIn,
   type TrainEvent,
 } from '@ilsvrc/trainer';
-import { describeAmong, describeLayout, describeNotice } from './layout.ts';
+import { describeLayout, describeNotice, describeRanksOf, describeSums } from './layout.ts';
 import type { Output } from './output.ts';
 import { describeStages } from './stages.ts';
 
@@ -78,8 +78,7 @@ export class EpochTable {
     }
     this.#output.say(describeLayout({ places, exchange, precision }));
     if (notice !== undefined) this.#output.say(notice);
-    if (event.ranks !== null) this.#output.say(describeRanks(event.ranks, batch, event.lr));
-    if (event.among !== null) this.#output.say(describeAmong(event.among));
+    for (const line of describeShares(event)) this.#output.say(line);
     if (cache !== null) {
       this.#output.say(
         `cache: ${formatCount(cache.images)} of ${formatCount(cache.of)} images (${formatBytes(cache.bytes)})`,
@@ -139,11 +138,20 @@ export class EpochTable {
   }
 }
 
-/** Who trains together, and what that means for batch and learning rate. */
-function describeRanks(hosts: string[], batch: number, lr: number): string {
-  const count = new Set(hosts).size;
-  const own = batch / hosts.length;
+/** Who trains together, what that means for batch and learning rate, and how gradients go. */
+function describeShares({ ranks, among, devices, batch, lr }: StartEvent): string[] {
+  const replicas = new Set(devices.map(({ replica }) => replica)).size;
+  const count = ranks?.length ?? replicas;
+  if (ranks === null && count === 1) return [];
+  const own = batch / count;
   const images = Number.isInteger(own) ? `${own}` : `${Math.floor(own)} or ${Math.ceil(own)}`;
-  const where = count === 1 ? 'one host' : `${count} hosts`;
-  return `${hosts.length} ranks on ${where}: each computes ${images} images of a step's ${batch}; learning rate ${lr}, as in one process with this batch`;
+  const share = `each computes ${images} images of a step's ${batch}; learning rate ${lr}, as`;
+  if (ranks === null) {
+    const line = `${count} replicas: ${share} with one and this batch`;
+    return among === null ? [line] : [line, describeSums(among)];
+  }
+  const hosts = new Set(ranks).size;
+  const where = hosts === 1 ? 'one host' : `${hosts} hosts`;
+  const line = `${count} ranks on ${where}: ${share} in one process with this batch`;
+  return among === null ? [line] : [line, `${describeRanksOf(among)}; ${describeSums(among)}`];
 }

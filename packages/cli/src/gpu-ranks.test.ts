@@ -289,7 +289,7 @@ describe.skipIf(!canMock)('ranks on virtual GPUs', () => {
       expect(refused?.stderr).toContain('`--devices 0,0`');
       const told = succeeded(await all([byMpi(train('shared', '1,1'))]));
       expect(told).toContain(
-        "rank 0 on GPU 1, rank 1 on GPU 1; gradients go through the host's memory (no NCCL: ranks 0 and 1 share GPU 1)",
+        "rank 0 on GPU 1, rank 1 on GPU 1; gradients go through the host's memory (no NCCL: two share GPU 1)",
       );
       expectAsAlone('shared');
     });

@@ -1,6 +1,6 @@
 import type { Layout } from '@ilsvrc/engine';
 import { expect, test } from 'vitest';
-import { describeAmong, describeLayout, describeNotice } from './layout.ts';
+import { describeLayout, describeNotice, describeRanksOf, describeSums } from './layout.ts';
 
 const layout = (
   places: [name: string, device: string][],
@@ -10,6 +10,7 @@ const layout = (
   places: places.map(([name, device], tower) => ({
     name,
     device,
+    replica: 0,
     towers: places.length === 1 ? [0, 1] : [tower],
   })),
   exchange,
@@ -61,6 +62,32 @@ test.each([
   expect(describeLayout(given)).toBe(words);
 });
 
+/** Replicas in these places, each with so many of them. */
+const replicas = (names: string[], device: string, each: number) => {
+  const places = layout(
+    names.map((name) => [name, device]),
+    'none',
+    'bf16',
+  ).places.map((place, index) => ({
+    ...place,
+    replica: Math.floor(index / each),
+    towers: each === 1 ? [0] : [index % each],
+  }));
+  return describeLayout({ places, exchange: each === 1 ? 'none' : 'peer', precision: 'bf16' });
+};
+
+test('several replicas', () => {
+  expect(replicas(['0', '1', '2', '3'], h100, 2)).toBe(
+    `replica 0 with tower 0 on GPU 0 (${h100}) and tower 1 on GPU 1, replica 1 with tower 0 on GPU 2 and tower 1 on GPU 3, exchange by peer copies, bf16`,
+  );
+  expect(replicas(['cpu', 'cpu'], 'AVX-512, 1 thread', 1)).toBe(
+    'replica 0 on cpu (AVX-512, 1 thread), replica 1 on cpu',
+  );
+  expect(replicas(['0', '1', '2', '3', '4', '5', '6', '7'], h100, 1)).toBe(
+    `replica 0 on GPU 0 (${h100}), replica 1 on GPU 1, …, replica 7 on GPU 7, bf16`,
+  );
+});
+
 test('what `auto` left out', () => {
   const told = (name: string, notice: string | null) =>
     describeNotice({ ...layout([[name, h100]], 'same device', 'bf16'), notice });
@@ -91,4 +118,4 @@ test.each([
     { gpus: [0, 1, 2, 3, 0, 1, 2, 3].map((pair) => [2 * pair, 2 * pair + 1]), nccl: '2.27.3', reason: null },
     'rank 0 on GPU 0 and 1, rank 1 on GPU 2 and 3, …, rank 7 on GPU 6 and 7; gradients are summed on the GPUs by NCCL 2.27.3',
   ],
-])('%j', (among, line) => expect(describeAmong(among)).toBe(line));
+])('%j', (among, line) => expect(`${describeRanksOf(among)}; ${describeSums(among)}`).toBe(line));

@@ -1,9 +1,8 @@
 /** The options that say what computes, shared by the verbs that run a net. */
 import type { Command, OptionValues } from '@commander-js/extra-typings';
 import { loadConfig } from '@ilsvrc/config';
-import { launched } from '@ilsvrc/dataset';
 import type { Machine } from '@ilsvrc/engine';
-import { devices, expectForOne } from './devices.ts';
+import { devices } from './devices.ts';
 import { oneOf, whole } from './parse.ts';
 import { shareOfThreads } from './ranks.ts';
 
@@ -12,7 +11,7 @@ function withDevices<Args extends unknown[], Options extends OptionValues>(comma
   return command
     .option(
       '--devices <list>',
-      'auto, cpu, a GPU as 0, or one a tower as 0,1 or cpu,cpu (default: auto)',
+      'auto, cpu, a GPU as 0, one a tower as 0,1 or cpu,cpu, or more for several replicas of the net as 0,1,2,3 (default: auto)',
       devices,
     )
     .option(
@@ -44,7 +43,6 @@ export async function machineOf(options: {
 }): Promise<Resolved> {
   const config = (await loadConfig('.')) ?? {};
   const places = options.devices ?? devices(config.devices ?? 'auto');
-  if (launched(process.env) === undefined) expectForOne(places);
   return {
     places,
     precision: options.precision ?? config.precision ?? 'bf16',

@@ -56,7 +56,7 @@ export async function planRun(
   try {
     const classes = data === undefined ? (flags.classes ?? 1000) : (await readManifest(data)).classes.length;
     const choice = await chooseNetAndRecipe(given, flags, classes);
-    expectWork(flags, choice.recipe.batch);
+    expectWork(flags, choice, machine);
     const sizes = await sizesOf(flags, data);
     if (temporary !== undefined) output.say('drawing pictures to train on');
     const dataset = data ?? (await draw(temporary ?? '', choice.net, choice.recipe, classes, signal));

@@ -1,6 +1,6 @@
 /** What a training run takes on several replicas, each a machine, or its part of one, like the one that was measured. */
 import { IlsvrcError } from '@ilsvrc/diagnostics';
-import { summarize } from '@ilsvrc/engine';
+import { type Machine, summarize } from '@ilsvrc/engine';
 import { formatCount, formatDuration } from '@ilsvrc/terminal';
 import {
   costOf,
@@ -45,8 +45,18 @@ export function parseLink(text: string): { name: string; link: Link } {
   });
 }
 
-/** Fails where some replicas would have nothing to do. */
-export function expectWork({ replicas = 1 }: ScalingFlags, batch: number): void {
+/** Fails where the machine is not one replica, or some replicas would have nothing to do. */
+export function expectWork(
+  { replicas = 1 }: ScalingFlags,
+  { net, recipe: { batch } }: Pick<MeasureOptions, 'net' | 'recipe'>,
+  { places = [] }: Machine,
+): void {
+  if (replicas > 1 && places.length > net.towers) {
+    throw new IlsvrcError('E0103', `--replicas goes with the devices of one, not \`${places.join(',')}\``, {
+      info: 'one replica is measured, and what several like it would take is added up',
+      hint: `name ${net.towers === 1 ? 'one device' : 'one device, or one a tower'}, as \`--devices ${places.slice(0, net.towers).join(',')}\``,
+    });
+  }
   if (replicas > batch) {
     throw new IlsvrcError('E0103', `${replicas} replicas have nothing to do at batch ${batch}`, {
       hint: `ask for ${batch} replicas at most, or for a larger --batch`,

@@ -20,7 +20,8 @@ export type Precision = 'bf16' | 'tf32' | 'f32';
 export interface Machine {
   /**
    * Where towers live: `cpu` (a thread pool) or a GPU's number, one for both towers or one for each; or `['auto']`: the
-   * GPUs that can be used, the CPU where there are none.
+   * GPUs that can be used, at most one a tower, the CPU where there are none. A multiple of as many places as towers has room for
+   * several replicas of the net, which share every batch.
    * @default ['auto']
    */
   places?: string[] | undefined;
@@ -45,7 +46,7 @@ export type CacheLimit = 'ram' | { bytes: number };
 /** How a session is opened. */
 export interface SessionOptions extends Machine {
   net: Net;
-  /** The most images (or views of images) in a pass. */
+  /** Images of a training step, and the most (or views of images) in a pass for inference. */
   batch: number;
   /**
    * Draws initial weights, the order of images, augmentation and dropout.
@@ -60,6 +61,7 @@ export interface SessionOptions extends Machine {
 
 /** Where the towers of a session live. */
 export interface Layout {
+  /** Replica by replica. */
   places: Place[];
   /**
    * How towers reach each other's maps: `none` in a net of one tower, the `memory` of the CPU, on the `same device` where
@@ -71,8 +73,8 @@ export interface Layout {
   /** Why `auto` found fewer GPUs than towers, where a GPU or its driver cannot be used. */
   notice: string | null;
   /**
-   * Where several ranks train on GPUs: the GPUs of each, and the version of NCCL that sums their gradients; or, where they go through
-   * the host's memory, why. `null` for one process, on CPUs and for evaluation.
+   * Where several ranks, or replicas of this process, train on GPUs: the GPUs of each, and the version of NCCL that sums their
+   * gradients; or, where they go through the host's memory, why. `null` for one replica, on CPUs and for evaluation.
    */
   among: { gpus: number[][]; nccl: string | null; reason: string | null } | null;
   /** Images of the data set that the cache holds at most, those of all its splits, and the bytes; `null` without a cache. */
@@ -85,6 +87,9 @@ export interface Place {
   name: string;
   /** What it is, as `AVX-512, 2 threads` or the GPU's name. */
   device: string;
+  /** The replica of the net that is there, from 0. */
+  replica: number;
+  /** The towers of it that live there. */
   towers: number[];
 }
 

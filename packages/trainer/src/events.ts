@@ -10,7 +10,7 @@ export interface StartEvent {
   dataset: string;
   images: number;
   classes: number;
-  /** Images a step, of all ranks together. */
+  /** Images a step, of all ranks or replicas together. */
   batch: number;
   /** Learning rate of the first epoch. */
   lr: number;
@@ -20,7 +20,7 @@ export interface StartEvent {
   /** The share of the images that is left out of the first epochs; `null` for none. */
   held_out: { share: number; epochs: number } | null;
   parameters: number;
-  /** Where the towers live. A run may go on elsewhere, so its settings say nothing of it. */
+  /** Where the towers of this process live, replica by replica. A run may go on elsewhere, so its settings say nothing of it. */
   devices: Place[];
   precision: Layout['precision'];
   exchange: Layout['exchange'];
@@ -30,7 +30,7 @@ export interface StartEvent {
   cache: Layout['cache'];
   /** The host of each rank; `null` where there is one process. */
   ranks: string[] | null;
-  /** The GPUs of all ranks, and how gradients go between them; `null` for one process and on CPUs. */
+  /** The GPUs of all ranks, or replicas of this process, and how gradients go between them; `null` for one replica and on CPUs. */
   among: Layout['among'];
   /** Steps of epoch `epoch` that an earlier process has made. */
   resumed: { epoch: number; step: number } | null;
@@ -68,7 +68,7 @@ export interface EpochEvent {
   ceiling_images_per_second: number;
   /** Share of the time that each stage was busy. */
   stages: TrainReport['stages'];
-  /** With other ranks: what this one has sent them since they met, validation included. */
+  /** Of several ranks or replicas: what one has sent the others since they met, on ranks validation included. */
   traffic?: NonNullable<TrainReport['traffic']>;
 }
 
