@@ -1,6 +1,7 @@
 /**
  * Several processes train one net on virtual GPUs (`crates/cuda-mock`, which is NCCL too): under MPI, where the build has it, and as
- * torchrun starts them, by its variables. What they learn is compared with one process on the CPU.
+ * torchrun starts them, by its variables; or one process trains several replicas of it. What they learn is compared with one replica on
+ * the CPU.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -267,6 +268,84 @@ describe.skipIf(!canMock)('ranks on virtual GPUs', () => {
       /error\[E0421\]: epoch \d+, step \d+: NCCL lost another rank|error\[E0421\]: NCCL lost/,
     );
     expect(stderr).toContain('rank 1 has ended');
+  });
+
+  describe('replicas of one process', () => {
+    const four = { MOCK_CUDA_DEVICES: '4' };
+
+    test('learn the bits of ranks, by NCCL and through the host', async () => {
+      const told = succeeded(await all([start(train('two', '0,0,1,1'))]));
+      expect(told).toContain("2 replicas: each computes 8 images of a step's 16");
+      expect(told).toContain(`\n${byNccl}\n`);
+      const host = succeeded(await all([start(train('two-host', '0,0,1,1'), { ILSVRC_NCCL: 'none' })]));
+      expect(host).toContain("gradients go through the host's memory (no NCCL: ILSVRC_NCCL=none)");
+      const shared = succeeded(await all([start(train('two-shared', '0,0,0,0'))]));
+      expect(shared).toContain("gradients go through the host's memory (no NCCL: two share GPU 0)");
+      // Two addends have one order, whatever sums them.
+      for (const name of ['two', 'two-host', 'two-shared']) {
+        expect(model(name).equals(model('nccl')), name).toBe(true);
+      }
+    });
+
+    test('are pairs of GPUs, and say where they are', async () => {
+      const ends = await all([start(train('two-pairs', '3,2,1,0', '--json'), four)]);
+      succeeded(ends);
+      const [begin, ...events] = (ends[0]?.stdout ?? '').split('\n').map((line) => JSON.parse(line || '{}'));
+      const at = (name: string, replica: number, tower: number) => ({ name, replica, towers: [tower] });
+      expect(begin).toMatchObject({
+        devices: [at('3', 0, 0), at('2', 0, 1), at('1', 1, 0), at('0', 1, 1)],
+        exchange: 'peer',
+        ranks: null,
+        among: {
+          gpus: [
+            [3, 2],
+            [1, 0],
+          ],
+          nccl: '2.27.3',
+        },
+      });
+      const epoch = events.find(({ event }) => event === 'epoch');
+      expect(epoch.traffic.bytes).toBeGreaterThan(0);
+      expectAsAlone('two-pairs');
+    });
+
+    test('end together when one loses its GPU, which is told, and go on elsewhere', async () => {
+      const fault = { ...four, MOCK_CUDA_FAIL: 'cuLaunchKernel:300=46!' };
+      const lost = train('lost', '0,1,2,3', '--checkpoint-steps', '1');
+      const [ended] = await all([start(lost, fault)]);
+      expect(ended?.status, ended?.stderr).toBe(codes.E0408.exit);
+      // Two threads start kernels, so it may be either.
+      const told = /epoch \d, step \d: replica (\d) on GPU (\d) and (\d): GPU (\d) was lost/.exec(
+        ended?.stderr ?? '',
+      );
+      const [replica, first, second, gpu] = told?.slice(1).map(Number) ?? [];
+      expect([first, second], ended?.stderr).toEqual([2 * (replica ?? NaN), 2 * (replica ?? NaN) + 1]);
+      expect([first, second]).toContain(gpu);
+      succeeded(await all([start(train('lost', 'cpu', '--resume'))]));
+      expectAsAlone('lost');
+    });
+
+    test.each([
+      ['E0402', 'cuMemAlloc:30=2', /replica \d on GPU \d and \d: GPU \d is out of memory/],
+      ['E0424', 'ncclCommInitRank:2=2', /replica \d on GPU \d and \d: NCCL failed/],
+    ] as const)('%s where one cannot begin (%s)', async (code, fail, message) => {
+      const [ended] = await all([start(train('never', '0,1,2,3'), { ...four, MOCK_CUDA_FAIL: fail })]);
+      expect(ended?.status, ended?.stderr).toBe(codes[code].exit);
+      expect(ended?.stderr).toMatch(message);
+    });
+
+    test('evaluate as one does', async () => {
+      const evaluate = ilsvrc(
+        ...['eval', 'runs/alone/model.safetensors', '--json', '--precision', 'f32', '--batch', '2'],
+      );
+      const ends = await all([
+        start([...evaluate, '--devices', '0,1']),
+        start([...evaluate, '--devices', '0,1,2,3'], four),
+      ]);
+      succeeded(ends);
+      const [one, two] = ends.map(({ stdout }) => JSON.parse(stdout));
+      expect(two).toMatchObject({ images: one.images, log_loss: one.log_loss });
+    });
   });
 
   describe.runIf(builtWithMpi)('under MPI', () => {

@@ -11,7 +11,7 @@ function withDevices<Args extends unknown[], Options extends OptionValues>(comma
   return command
     .option(
       '--devices <list>',
-      'auto, cpu, a GPU as 0, one a tower as 0,1 or cpu,cpu, or more for several replicas of the net as 0,1,2,3 (default: auto)',
+      'auto, cpu, a GPU as 0, one a tower as 0,1 or cpu,cpu, more for several replicas (default: auto)',
       devices,
     )
     .option(
