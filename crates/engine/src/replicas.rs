@@ -67,8 +67,7 @@ fn together(layouts: Vec<Layout>) -> Layout {
     Layout { places: places.collect(), exchange, precision, notice: None, among, cache: None }
 }
 
-/// What each replica makes of its item, in a thread of its own. When one fails, the others' sums end; what it failed at is the
-/// error, and not that the others waited for it in vain.
+/// What each replica makes of its item, in a thread of its own. When one fails, the others' sums end.
 fn each<I: Send, T: Send>(
     ends: &[End],
     items: impl IntoIterator<Item = I>,
@@ -78,8 +77,8 @@ fn each<I: Send, T: Send>(
     let guarded = |end: &End, item| {
         // Whatever happens, the others must not wait for this one.
         let done = catch_unwind(AssertUnwindSafe(|| work(end, item))).unwrap_or_else(|_| panicked());
-        if let Err(error) = &done {
-            end.give_up(error);
+        if done.is_err() {
+            end.thread.leave();
         }
         done
     };
@@ -89,30 +88,26 @@ fn each<I: Send, T: Send>(
         let threads: Vec<_> = ends.iter().zip(items).map(start).collect();
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()
     });
-    let first = |lost: bool| {
-        let found = results.iter().zip(ends).find_map(|(result, end)| {
-            let error = result.as_ref().err().filter(|error| lost || error.code != RANK_LOST)?;
-            Some((error.clone(), end))
-        });
-        found.map(|(error, end)| {
-            // What all have met is of none of them.
-            let common = results.iter().all(|result| result.as_ref().err() == Some(&error));
-            let message = if common { error.message } else { format!("{}: {}", end.name, error.message) };
-            Error { message, ..error }
-        })
-    };
-    match first(false).or_else(|| first(true)) {
-        Some(error) => Err(error),
+    match told(&results, ends) {
         None => results.into_iter().collect(),
+        Some(error) => {
+            // One GPU that ends its sums by force would let the others wait when they part.
+            ends.iter().for_each(|end| end.ranks.abort_gpus(&error));
+            Err(error)
+        }
     }
 }
 
-impl End {
-    /// Ends the sums of all replicas, on their GPUs too.
-    fn give_up(&self, reason: &Error) {
-        self.thread.leave();
-        self.ranks.abort_gpus(reason);
-    }
+/// The first error, with the replica that has it: rather one that has a reason of its own than one that waited for another in vain.
+fn told<T>(results: &[Result<T>], ends: &[End]) -> Option<Error> {
+    let failed: Vec<(&Error, &End)> =
+        results.iter().zip(ends).filter_map(|(result, end)| Some((result.as_ref().err()?, end))).collect();
+    let own = failed.iter().find(|(error, _)| error.code != RANK_LOST);
+    let (error, end) = own.or(failed.first())?;
+    // What all have met is of none of them.
+    let common = failed.len() == ends.len() && failed.iter().all(|(other, _)| other == error);
+    let message = if common { error.message.clone() } else { format!("{}: {}", end.name, error.message) };
+    Some(Error { message, ..(*error).clone() })
 }
 
 impl Execution for Replicas {
@@ -200,7 +195,7 @@ impl Execution for Replicas {
 
 impl Drop for Replicas {
     fn drop(&mut self) {
-        // NCCL wants the GPUs of a host to part at the same time.
+        // NCCL waits in `ncclCommDestroy` until all GPUs of a host part, so they do at the same time.
         let parted = each(&self.ends, self.executors.drain(..), |end, executor| {
             drop(executor);
             end.ranks.part_gpus();
