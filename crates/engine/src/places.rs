@@ -111,13 +111,13 @@ fn share<T>(all: &[T], (rank, ranks): Local) -> &[T] {
 
 /// One replica has at most one place a tower, and several have all as many.
 fn expect_fit(count: usize, towers: usize) -> Result<()> {
-    if (1..=towers.max(1)).contains(&count) || (count > 0 && count.is_multiple_of(towers.max(1))) {
+    if (1..=towers.max(1)).contains(&count) || (count > 0 && count.is_multiple_of(towers)) {
         return Ok(());
     }
     let of = if towers == 1 { "one tower".into() } else { format!("{towers} towers") };
     Err(Error::new(DEVICE_UNUSABLE, format!("{count} devices for a net of {of}"))
         .info("a tower lives on one device; of more devices than towers, each replica of the net takes one a tower")
-        .hint(format!("name one device, as `--devices 0`, or {towers}, {} or any other multiple of {towers}", 2 * towers)))
+        .hint(format!("name one device, as `--devices 0`, or {towers} for each replica: {towers}, {} and so on", 2 * towers)))
 }
 
 /// The first usable GPUs of this rank's part, one for each tower where there are as many; and why there are none, where that is
