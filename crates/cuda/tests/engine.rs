@@ -239,7 +239,7 @@ fn evaluation_gives_the_cpus_probabilities_and_features() {
         let data = Batch::new(4, net.image, net.crop, 4, 9);
         let mut input = data.input();
         input.labels = &[];
-        executor.forward(&input, &Pass { batch: 4, mode: Mode::Test }).unwrap();
+        executor.forward_each(&[input]).unwrap();
         vec![executor.probabilities().unwrap(), executor.output("fc4").unwrap()]
     };
     let plan = || Plan::new(&net, 4, Use::Inference).unwrap();

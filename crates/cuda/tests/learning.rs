@@ -84,7 +84,7 @@ fn weights_given_anew_classify_as_those_that_learned() {
         let open = || executor(&net, CudaBackend::new(&[0, 1], precision).unwrap());
         let classify = |executor: &mut dyn Execution| {
             let data = batch(&net, 9);
-            executor.forward(&data.input(), &Pass { batch: BATCH, mode: Mode::Test }).unwrap();
+            executor.forward_each(&[data.input()]).unwrap();
             (executor.output("fc4").unwrap(), executor.probabilities().unwrap())
         };
         let mut trained = open();
