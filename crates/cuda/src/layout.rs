@@ -136,6 +136,12 @@ impl TowerLayout {
         ]
     }
 
+    /// Bytes of the gradients that are kept only where replicas sum them.
+    pub(crate) fn summed_bytes(&self, plan: &TowerPlan) -> usize {
+        let ids = (0..plan.parameters.len()).filter(|id| self.training && !self.keeps_gradient[*id]);
+        ids.map(|id| self.padded_len(plan, ParamId(id)) * size_of::<f32>()).sum()
+    }
+
     /// Elements of a parameter with the padding of its rows.
     pub(crate) fn padded_len(&self, plan: &TowerPlan, id: ParamId) -> usize {
         let (parameter, padding) = (&plan.parameters[id.0], &self.paddings[id.0]);

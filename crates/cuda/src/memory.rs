@@ -30,18 +30,21 @@ impl Memory {
     }
 }
 
-/// Memory that `plan` takes on each place, where tower `t` lives in `places[t]` and places of equal number are one GPU.
-pub fn memory(plan: &Plan, places: &[usize], precision: Precision) -> Vec<(usize, Memory)> {
+/// Memory that `plan` takes on each place, where tower `t` lives in `places[t]` and places of equal number are one GPU; `summed` says
+/// that it is one of several replicas, which sum their gradients.
+pub fn memory(plan: &Plan, places: &[usize], precision: Precision, summed: bool) -> Vec<(usize, Memory)> {
     let apart = places.iter().any(|place| *place != places[0]);
     let mut gpus: Vec<(usize, Memory)> = Vec::new();
     for (tower, place) in places.iter().enumerate() {
-        let bytes = TowerLayout::new(plan, tower, precision).bytes;
+        let layout = TowerLayout::new(plan, tower, precision);
+        let bytes = layout.bytes;
         let index = gpus.iter().position(|(gpu, _)| gpu == place).unwrap_or_else(|| {
             gpus.push((*place, Memory { input: staging_bytes(plan), ..Memory::default() }));
             gpus.len() - 1
         });
         let memory = &mut gpus[index].1;
         memory.parameters += bytes.parameters;
+        memory.parameters += if summed { layout.summed_bytes(&plan.towers[tower]) } else { 0 };
         memory.activations += bytes.arena + bytes.exact + bytes.image + bytes.choices + 3 * bytes.scores;
         memory.workspace += bytes.workspace;
         memory.exchange += if apart { 2 * bytes.exchange } else { 0 };
@@ -55,12 +58,13 @@ pub fn largest_batch(
     use_: Use,
     places: &[usize],
     precision: Precision,
+    summed: bool,
     free: &[(usize, usize)],
     most: usize,
 ) -> usize {
     let fits = |batch: usize| {
         Plan::new(net, batch, use_).is_ok_and(|plan| {
-            memory(&plan, places, precision).iter().all(|(place, memory)| {
+            memory(&plan, places, precision, summed).iter().all(|(place, memory)| {
                 free.iter().filter(|(other, _)| other == place).all(|(_, free)| memory.total() <= *free)
             })
         })
@@ -81,14 +85,14 @@ pub(crate) fn does_not_fit(plan: &Plan, gpus: &[Arc<Gpu>], place: usize, error: 
     };
     let ordinals: Vec<usize> =
         (0..plan.towers.len()).map(|tower| gpus[tower % gpus.len()].context.ordinal).collect();
-    let needed = memory(plan, &ordinals, gpu.precision)
+    let needed = memory(plan, &ordinals, gpu.precision, false)
         .into_iter()
         .find(|(ordinal, _)| *ordinal == gpu.context.ordinal)
         .map_or(0, |(_, memory)| memory.total());
     let use_ = if plan.backward.is_empty() { Use::Inference } else { Use::Training };
     let free: Vec<(usize, usize)> =
         gpus.iter().map(|gpu| (gpu.context.ordinal, gpu.context.available().unwrap_or(0))).collect();
-    let fits = largest_batch(&plan.net, use_, &ordinals, gpu.precision, &free, plan.batch);
+    let fits = largest_batch(&plan.net, use_, &ordinals, gpu.precision, false, &free, plan.batch);
     let megabytes = |bytes: usize| bytes.div_ceil(1_000_000);
     let hint = match fits {
         0 => {

@@ -7,7 +7,7 @@ mod common;
 use common::{Batch, distance};
 use ilsvrc_conformance::goldens;
 use ilsvrc_cpu::CpuBackend;
-use ilsvrc_cuda::{CudaBackend, Precision, Route, memory};
+use ilsvrc_cuda::{CudaBackend, Memory, Precision, Route, memory};
 use ilsvrc_cuda_mock::{Mock, Order, load};
 use ilsvrc_network::{
     Backend, Execution, Executor, Mode, Net, ParamId, Pass, Plan, Slot, UpdateRule, Use, examples,
@@ -265,23 +265,37 @@ fn memory_is_predicted() {
                 mock.reset();
                 mock.memory(2048);
                 let plan = Plan::new(&net, 16, use_).unwrap();
-                let predicted = memory(&plan, &gpus, Precision::Bf16);
+                let [predicted, summed] =
+                    [false, true].map(|summed| memory(&plan, &gpus, Precision::Bf16, summed));
                 let before: Vec<f64> = (0..2).map(|device| taken(&mock, device)).collect();
                 let places: Vec<usize> = (0..towers).collect();
                 let mut executor = Executor::new(backend(&gpus, Precision::Bf16), plan, &places).unwrap();
                 executor.initialise(1).unwrap();
-                for (gpu, memory) in predicted {
-                    let bytes = taken(&mock, gpu as u32) - before[gpu];
-                    let off = (memory.total() as f64 - bytes).abs() / bytes;
-                    assert!(off < 0.05, "{} on {gpus:?}: {bytes} taken, {memory:?} predicted", net.name);
+                let check = |predicted: Vec<(usize, Memory)>| {
+                    for (gpu, memory) in predicted {
+                        let bytes = taken(&mock, gpu as u32) - before[gpu];
+                        let off = (memory.total() as f64 - bytes).abs() / bytes;
+                        assert!(off < 0.05, "{} on {gpus:?}: {bytes} taken, {memory:?} predicted", net.name);
+                    }
+                };
+                check(predicted);
+                if use_ == Use::Training {
+                    // Sums of replicas need all gradients.
+                    for (tower, of) in executor.plan().towers.clone().iter().enumerate() {
+                        for (id, parameter) in of.parameters.iter().enumerate() {
+                            let zeros = vec![0.0; parameter.len()];
+                            executor.write_parameter(tower, ParamId(id), Slot::Gradient, &zeros).unwrap();
+                        }
+                    }
                 }
+                check(summed);
                 drop(executor);
             }
         }
     }
     // The talk's GPUs had 3 GB each.
     let plan = Plan::new(&examples::alexnet(), 128, Use::Training).unwrap();
-    for (gpu, memory) in memory(&plan, &[0, 1], Precision::Bf16) {
+    for (gpu, memory) in memory(&plan, &[0, 1], Precision::Bf16, false) {
         assert!(memory.total() <= 1_000_000_000, "GPU {gpu} takes {} bytes", memory.total());
     }
 }

@@ -90,8 +90,9 @@ pub fn memory(request: &MemoryRequest) -> Result<Memory> {
 fn gpu_memory(plan: &Plan, replicas: &[Vec<usize>], precision: Precision) -> Memory {
     let here = ilsvrc_cuda::devices().unwrap_or_default();
     let free = |gpu: usize| here.get(gpu).and_then(|device| device.free);
+    let summed = replicas.len() > 1;
     let mut places: Vec<PlaceMemory> = Vec::new();
-    for (gpu, memory) in replicas.iter().flat_map(|gpus| ilsvrc_cuda::memory(plan, gpus, precision)) {
+    for (gpu, memory) in replicas.iter().flat_map(|gpus| ilsvrc_cuda::memory(plan, gpus, precision, summed)) {
         let name = gpu.to_string();
         let index = places.iter().position(|place| place.name == name).unwrap_or_else(|| {
             let device = here.get(gpu).map(|device| device.name.clone());
@@ -111,7 +112,15 @@ fn gpu_memory(plan: &Plan, replicas: &[Vec<usize>], precision: Precision) -> Mem
         |gpu: usize| Some((gpu, free(gpu)? / replicas.iter().filter(|gpus| gpus.contains(&gpu)).count()));
     let largest_of = |gpus: &Vec<usize>| {
         let free = gpus.iter().map(|gpu| share(*gpu)).collect::<Option<Vec<_>>>()?;
-        Some(ilsvrc_cuda::largest_batch(&plan.net, use_of(plan), gpus, precision, &free, LARGEST_BATCH))
+        Some(ilsvrc_cuda::largest_batch(
+            &plan.net,
+            use_of(plan),
+            gpus,
+            precision,
+            summed,
+            &free,
+            LARGEST_BATCH,
+        ))
     };
     let largest = replicas.iter().map(largest_of).collect::<Option<Vec<_>>>();
     Memory { places, largest_batch: largest.and_then(|all| all.into_iter().min()) }
