@@ -85,9 +85,9 @@ test('train does what the file says, in a folder that has no package', { timeout
   expect(stderr).toBe('');
   const [start] = stdout.split('\n');
   expect(JSON.parse(start ?? '')).toMatchObject({ event: 'start', net: 'cifar-80sec', epochs: 1, batch: 20 });
-  // A net of one tower has no use for two places, so without the flag the file's devices are what is refused.
+  // Without the flag the file's two places are two replicas of a net of one tower.
   const devices = ilsvrc('train', '--run', 'other');
-  expect(devices.stderr).toContain('2 devices for a net of one tower');
+  expect(devices.stderr).toContain('2 replicas: each computes 10 images');
   // Prepared at 32 px: the paper's net is not for it.
   expect(ilsvrc('init', '--data', 'data/photos', '--net', 'alexnet', '--force').stderr).toContain('E0214');
   expect(JSON.parse(ilsvrc('init', '--data', 'data/photos', '--force', '--json').stdout)).toMatchObject({
