@@ -158,7 +158,7 @@ export const files: File[] = [
   },
   {
     name: 'winograd',
-    command: 'ilsvrc prep cifar10 -o data/cifar --size 32 && node bench/winograd.ts data/cifar',
+    command: 'ilsvrc prep cifar10 -o data/cifar --size 32 && node bench/winograd.ts data/cifar --steps 400',
     detail: true,
   },
   {
