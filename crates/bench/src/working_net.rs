@@ -6,7 +6,7 @@ use std::time::Instant;
 use ilsvrc_cpu::{CpuBackend, CpuTower};
 use ilsvrc_diagnostics::{Error, INTERNAL, Result};
 use ilsvrc_network::{
-    Backend, Input, Mode, Net, ParamId, Pass, Plan, Slot, Stage, Step, UpdateRule, Use, View, cross_entropy,
+    Backend, Input, Mode, Net, ParamId, Pass, Plan, Slot, Step, UpdateRule, Use, View, cross_entropy, forward,
 };
 use ilsvrc_random::{Purpose, Stream};
 
@@ -86,13 +86,8 @@ impl WorkingNet {
     pub fn forward(&mut self) -> Result<()> {
         let pass = Pass { batch: self.plan.batch, mode: Mode::Test };
         let Self { backend, plan, towers, photos, .. } = self;
-        backend.load(towers, &plan.net, &Input { labels: &[], ..photos.input(plan.net.crop) })?;
-        plan.forward.iter().try_for_each(|stage| match stage {
-            Stage::Compute(ops) => {
-                towers.iter_mut().zip(ops).try_for_each(|(tower, ops)| backend.run(tower, ops, &pass))
-            }
-            Stage::Exchange(exchange) => backend.exchange(towers, exchange, &pass),
-        })
+        let input = Input { labels: &[], ..photos.input(plan.net.crop) };
+        forward(backend, &vec![0; towers.len()], towers, plan, &input, &pass)
     }
 
     /// A training step one part after the other: the seconds of each, in the order of [`training_step`].

@@ -187,6 +187,10 @@ impl Backend for CpuBackend {
         })
     }
 
+    fn within<R: Send>(&self, place: usize, work: impl FnOnce() -> R + Send) -> R {
+        self.places[place].install(work)
+    }
+
     fn run(&self, tower: &mut CpuTower, ops: &[Op], pass: &Pass) -> Result<()> {
         if pass.batch == 0 {
             return Ok(());

@@ -137,6 +137,11 @@ pub trait Backend: Send + Sync {
     fn allocate(&self, plan: &Plan, tower: usize, place: usize) -> Result<Self::Tower>;
     /// Fills the input buffer of all towers (and their labels).
     fn load(&self, towers: &mut [Self::Tower], net: &Net, input: &Input) -> Result<()>;
+    /// Does work that calls the backend many times for towers in this place. A place with threads of its own may do it on one of
+    /// them, so that none has to be woken for each call.
+    fn within<R: Send>(&self, _place: usize, work: impl FnOnce() -> R + Send) -> R {
+        work()
+    }
     /// Runs ops in order.
     fn run(&self, tower: &mut Self::Tower, ops: &[Op], pass: &Pass) -> Result<()>;
     /// Moves data between all towers; called when each has finished what came before.

@@ -85,8 +85,10 @@ impl<B: Backend> Executor<B> {
     /// # Errors
     /// Those of [`Executor::load`]; the backend's.
     pub fn forward(&mut self, input: &Input, pass: &Pass) -> Result<()> {
-        self.load(input, pass)?;
-        self.forward_loaded(pass)
+        input.check(&self.plan, pass)?;
+        self.images = pass.batch;
+        let Self { backend, places, towers, plan, .. } = self;
+        forward(backend, places, towers, plan, input, pass)
     }
 
     /// Runs the batch that was loaded to the probabilities.
@@ -330,8 +332,35 @@ pub(crate) fn probabilities(plan: &Plan) -> Result<BufferId> {
     plan.towers[0].probabilities.ok_or_else(|| Error::new(INTERNAL, "tower 0 has no probabilities"))
 }
 
+/// Loads a batch and runs it to the probabilities, tower `t` in `places[t]`. The input must be checked (see [`Input::check`]).
+///
+/// # Errors
+/// The backend's.
+pub fn forward<B: Backend>(
+    backend: &B,
+    places: &[usize],
+    towers: &mut [B::Tower],
+    plan: &Plan,
+    input: &Input,
+    pass: &Pass,
+) -> Result<()> {
+    within(backend, places, || {
+        backend.load(towers, &plan.net, input)?;
+        compute(backend, places, towers, &plan.forward, pass)
+    })
+}
+
+/// Does work of several stages: where all towers share a place, on the threads of that place.
+fn within<B: Backend, R: Send>(backend: &B, places: &[usize], work: impl FnOnce() -> R + Send) -> R {
+    if places.iter().all(|place| *place == places[0]) { backend.within(places[0], work) } else { work() }
+}
+
 /// A training step, made at once.
 pub(crate) fn step<B: Backend>(backend: &B, step: Step<B::Tower>) -> Result<Outcome> {
+    within(backend, step.places, || step_within(backend, step))
+}
+
+fn step_within<B: Backend>(backend: &B, step: Step<B::Tower>) -> Result<Outcome> {
     let Step { plan, towers, places, input, pass, rule } = step;
     let begin = Instant::now();
     backend.load(towers, &plan.net, input)?;
