@@ -81,7 +81,15 @@ const NORMS: [(usize, f32, f32, f32); 4] =
 
 /// Convolutions and their gradients.
 pub fn convolutions<B: Backend>(subjects: &[Subject<B>]) {
+    convolutions_where(subjects, |_| true);
+}
+
+/// Those of some sizes of kernels.
+pub fn convolutions_where<B: Backend>(subjects: &[Subject<B>], size_is_meant: impl Fn(usize) -> bool) {
     for [batch, most, input, output, size, stride, pad, in_maps, out_maps] in CONVOLUTIONS {
+        if !size_is_meant(size) {
+            continue;
+        }
         let window = Window { input, output, size, stride, pad };
         let problem = Problem {
             batch,

@@ -20,7 +20,11 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
     .optionsGroup('Answers (default: they are asked for):')
     .option('--data <path>', 'your photos: a folder, a tar, or a data set that was prepared')
     .option('--net <preset>', `the network: ${Object.keys(presets).join(', ')}`)
-    .option('--devices <list>', 'where to compute: auto, cpu, a GPU as 0, or one a tower as 0,1', devices)
+    .option(
+      '--devices <list>',
+      'where to compute: auto, cpu, a GPU as 0, one a tower as 0,1, more for several replicas',
+      devices,
+    )
     .option('--force', 'replace the config file that is there')
     .addHelpText(
       'after',
