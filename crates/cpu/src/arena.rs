@@ -179,6 +179,13 @@ impl<'a> Shared<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
     }
 
+    /// The address of the first of `count` parts of `length` elements, which begin `stride` apart; all are inside.
+    pub(crate) fn strided(&self, first: usize, count: usize, stride: usize, length: usize) -> *mut f32 {
+        assert!(count > 0 && first + (count - 1) * stride + length <= self.length);
+        // SAFETY: inside the slice.
+        unsafe { self.start.add(first) }
+    }
+
     /// The address of an element, for the kernels.
     pub(crate) fn at(&self, index: usize) -> *mut f32 {
         assert!(index <= self.length);

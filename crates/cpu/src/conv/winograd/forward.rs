@@ -1,13 +1,13 @@
 //! Convolution, and with turned kernels its input gradient.
 
-use super::transform::{Input, Kernel, Output, Transform};
-use super::vectors::{EachSpan, Maps, Span};
-use super::{Place, SKEW, TILE, TileOf, Tiling};
+use super::transform::{Input, Kernel, Output, Sink, Transform};
+use super::vectors::{EachSpan, Maps, Span, Spread};
+use super::{SKEW, TILE, TileOf, Tiling};
 use crate::arena::Shared;
 use crate::backend::Machine;
 use crate::conv::forward::Sliding;
 use crate::gemm::{
-    Finish, Left, MAX_ROWS, MAX_WIDTH, Panel, Panels, Rows, STORE, Tile, Vector, VectorWork, run_on_vectors,
+    Finish, Left, MAX_ROWS, MAX_WIDTH, Panels, Rows, STORE, Tile, Vector, VectorWork, run_on_vectors,
 };
 use crate::kept::{Form, Kept};
 use ilsvrc_diagnostics::Result;
@@ -149,15 +149,10 @@ impl<W: Rows, const R: usize, const P: usize> VectorWork for Weights<'_, W, R, P
                     self.weights.copy(position * self.from + row, panel.first, valid);
                     rest.fill(0.0);
                 }
-                let start = self.from * panel.first + row * panel.width;
-                let mut kernels = Kernels::<R, P> {
-                    kernels,
-                    panel,
-                    packed: self.packed,
-                    matrix: self.panels.packed(self.from),
-                    start,
-                };
-                // SAFETY: the caller's promise.
+                let matrix = self.panels.packed(self.from);
+                let to = self.packed.strided(self.from * panel.first + row * panel.width, P * P, matrix, panel.width);
+                let mut kernels = Kernels::<R, P> { kernels: kernels.as_ptr(), width: panel.width, to, matrix };
+                // SAFETY: the caller's promise; this row of each matrix is this task's alone.
                 unsafe { kernels.spans::<V>(panel.width) };
             }
         }
@@ -165,30 +160,24 @@ impl<W: Rows, const R: usize, const P: usize> VectorWork for Weights<'_, W, R, P
 }
 
 /// The kernels from one map to those of a panel.
-struct Kernels<'a, const R: usize, const P: usize> {
-    kernels: &'a [f32],
-    panel: Panel,
-    packed: Shared<'a>,
+struct Kernels<const R: usize, const P: usize> {
+    /// `R x R` positions of `width` maps.
+    kernels: *const f32,
+    width: usize,
+    /// Where their row begins in the first packed matrix; nobody else uses these rows.
+    to: *mut f32,
     /// Elements of a packed matrix.
     matrix: usize,
-    /// Where their row begins in each.
-    start: usize,
 }
 
-impl<const R: usize, const P: usize> EachSpan for Kernels<'_, R, P> {
+impl<const R: usize, const P: usize> EachSpan for Kernels<R, P> {
     #[inline(always)]
     unsafe fn span<V: Vector, const WHOLE: bool>(&mut self, span: Span<WHOLE>) {
-        let width = self.panel.width;
-        // SAFETY: the caller's promise; this row of each matrix is this task's alone.
+        // SAFETY: the caller's promise, and those of the fields.
         unsafe {
-            let mut values = [[Maps(V::splat(0.0)); R]; R];
-            for (i, value) in values.as_flattened_mut().iter_mut().enumerate() {
-                *value = span.load(&self.kernels[i * width..][..width]);
-            }
-            for (i, value) in <Kernel as Transform<R, P>>::square(&values).as_flattened().iter().enumerate() {
-                let at = i * self.matrix + self.start;
-                span.store(*value, self.packed.slice(at..at + width));
-            }
+            let from = Spread::<_, R, WHOLE> { first: self.kernels, step: self.width, span };
+            let mut to = Spread::<_, P, WHOLE> { first: self.to, step: self.matrix, span };
+            <Kernel as Transform<R, P>>::square::<Maps<V>>(&from, &mut to);
         }
     }
 }
@@ -209,12 +198,12 @@ impl<const P: usize> VectorWork for Inputs<'_, P> {
     unsafe fn run<V: Vector>(self) {
         let maps = self.tiling.padded.maps;
         for (tile, start) in self.tiles.zip((0..).step_by(maps)) {
-            let positions = self.tiling.positions(tile, self.from, self.zeros);
-            let (maps, stride, out) = (0..maps, self.stride, self.out);
+            let positions = &self.tiling.positions(tile, self.from, self.zeros);
+            let to = self.out.strided(start, P * P, self.stride, maps);
             let mut tile =
-                TileOf::<Input, P, P> { transform: PhantomData, positions, maps, stride, start, out };
+                TileOf::<Input, P, P> { transform: PhantomData, positions, to, stride: self.stride };
             // SAFETY: the caller's promise.
-            unsafe { tile.spans::<V>(self.tiling.padded.maps) };
+            unsafe { tile.spans::<V>(maps) };
         }
     }
 }
@@ -234,51 +223,82 @@ struct Outputs<'a, const P: usize> {
 impl<const P: usize> VectorWork for Outputs<'_, P> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        for (tile, number) in self.tiles.clone().enumerate() {
-            let place = self.tiling.place(number);
-            // SAFETY: the caller's promise.
-            unsafe { OutputTile { of: &self, tile, place }.spans::<V>(self.maps) };
+        let Self { tiling, maps, sums, tiles, stride, finish, to } = self;
+        let last = (P * P - 1) * stride;
+        for (tile, number) in tiles.enumerate() {
+            let place = tiling.place(number);
+            let sums = sums[tile * maps..][..last + maps].as_ptr();
+            let row = tiling.side * maps;
+            let rows = TILE.min(tiling.side - place.y);
+            let columns = TILE.min(tiling.side - place.x);
+            let first = (place.image * tiling.side + place.y) * row + place.x * maps;
+            let to = to.strided(first, rows, row, columns * maps);
+            let bias = finish.bias.map(|bias| bias[..maps].as_ptr());
+            let activation = finish.activation;
+            let mut tile =
+                OutputTile::<P> { sums, stride, to, row, maps, rows, columns, bias, activation };
+            // SAFETY: the caller's promise; the outputs of its tiles are this task's alone.
+            unsafe { tile.spans::<V>(maps) };
         }
     }
 }
 
 /// The outputs of a tile.
-struct OutputTile<'a, const P: usize> {
-    of: &'a Outputs<'a, P>,
-    tile: usize,
-    place: Place,
+struct OutputTile<const P: usize> {
+    /// Its row in the first matrix of sums.
+    sums: *const f32,
+    /// Elements between matrices.
+    stride: usize,
+    /// Its first position among the outputs; nobody else uses them.
+    to: *mut f32,
+    /// Elements between rows of outputs.
+    row: usize,
+    maps: usize,
+    /// How many of its rows and columns there are.
+    rows: usize,
+    columns: usize,
+    /// Of each map.
+    bias: Option<*const f32>,
+    activation: Activation,
 }
 
-impl<const P: usize> EachSpan for OutputTile<'_, P> {
+impl<const P: usize> EachSpan for OutputTile<P> {
     #[inline(always)]
     unsafe fn span<V: Vector, const WHOLE: bool>(&mut self, span: Span<WHOLE>) {
-        let Outputs { tiling, maps, sums, stride, finish, to, .. } = self.of;
-        let place = &self.place;
-        // SAFETY: the caller's promise; the outputs of its tiles are this task's alone.
+        let from = Spread::<_, P, WHOLE> { first: self.sums, step: self.stride, span };
+        // SAFETY: the caller's promise, and those of the fields.
         unsafe {
-            let zero = V::splat(0.0);
-            let bias = match finish.bias {
-                Some(bias) => span.load::<V>(&bias[..*maps]).0,
-                None => zero,
-            };
-            let mut values = [[Maps(zero); P]; P];
-            for (i, value) in values.as_flattened_mut().iter_mut().enumerate() {
-                *value = span.load(&sums[i * stride + self.tile * maps..][..*maps]);
+            let bias = self.bias.map_or(V::splat(0.0), |bias| span.load::<V>(bias).0);
+            <Output as Transform<P, TILE>>::square(&from, &mut Finished { of: self, span, bias });
+        }
+    }
+}
+
+/// Some maps of the outputs of a tile.
+struct Finished<'a, V, const P: usize, const WHOLE: bool> {
+    of: &'a OutputTile<P>,
+    span: Span<WHOLE>,
+    bias: V,
+}
+
+impl<V: Vector, const P: usize, const WHOLE: bool> Sink<Maps<V>> for Finished<'_, V, P, WHOLE> {
+    #[inline(always)]
+    unsafe fn put(&mut self, y: usize, x: usize, Maps(value): Maps<V>) {
+        let of = self.of;
+        if y >= of.rows || x >= of.columns {
+            return;
+        }
+        // SAFETY: the caller's promise, and those of the tile.
+        unsafe {
+            let mut value = value.add(self.bias);
+            if of.activation == Activation::Relu {
+                // In this order a NaN goes on instead of becoming 0.
+                value = V::splat(0.0).max(value);
             }
-            for (y, row) in (place.y..tiling.side).zip(<Output as Transform<P, TILE>>::square(&values)) {
-                for (x, Maps(value)) in (place.x..tiling.side).zip(row) {
-                    let mut value = value.add(bias);
-                    if finish.activation == Activation::Relu {
-                        // In this order a NaN goes on instead of becoming 0.
-                        value = zero.max(value);
-                    }
-                    let at = ((place.image * tiling.side + y) * tiling.side + x) * maps;
-                    let out = to.slice(at..at + maps);
-                    span.store(Maps(value), out);
-                    if finish.activation == Activation::Tanh {
-                        span.of(out).iter_mut().for_each(|x| *x = x.tanh());
-                    }
-                }
+            let to = of.to.add(y * of.row + x * of.maps);
+            self.span.store(Maps(value), to);
+            if of.activation == Activation::Tanh {
+                self.span.of(to).iter_mut().for_each(|x| *x = x.tanh());
             }
         }
     }

@@ -10,13 +10,11 @@ mod vectors;
 mod weights;
 
 use super::Padded;
-use crate::arena::Shared;
 use crate::gemm::Vector;
 pub(super) use forward::run;
 use std::marker::PhantomData;
-use std::ops::Range;
 use transform::Transform;
-use vectors::{EachSpan, Maps, Span};
+use vectors::{EachSpan, Maps, Scattered, Span, Spread};
 pub(super) use weights::weight_gradient;
 
 /// Side of a tile of outputs.
@@ -47,6 +45,8 @@ struct Place {
 
 impl Tiling {
     fn new(padded: Padded, side: usize) -> Self {
+        // Only convolutions of step 1 are transformed.
+        assert!(padded.dilation == 1);
         Self { padded, side, across: side.div_ceil(TILE) }
     }
 
@@ -62,55 +62,52 @@ impl Tiling {
         Place { image, y: tile / self.across * TILE, x: tile % self.across * TILE }
     }
 
-    /// The maps at each of the `S x S` positions from a tile's first on, as parts of `input`; `zeros` outside.
+    /// Where the maps of each of the `S x S` positions from a tile's first on lie in `input`; `zeros` for those outside.
     #[inline(always)]
-    fn positions<'a, const S: usize>(
-        &self,
-        tile: usize,
-        input: &'a [f32],
-        zeros: &'a [f32],
-    ) -> [[&'a [f32]; S]; S] {
+    fn positions<const S: usize>(&self, tile: usize, input: &[f32], zeros: &[f32]) -> [[*const f32; S]; S] {
         let place = self.place(tile);
-        let Padded { side, maps, .. } = self.padded;
+        let Padded { side, maps, pad, .. } = self.padded;
         let stored = &input[place.image * self.padded.stored()..][..self.padded.stored()];
-        let columns: [Option<usize>; S] = std::array::from_fn(|x| self.padded.position(place.x + x));
-        std::array::from_fn(|y| {
-            let row = self.padded.position(place.y + y);
-            columns.map(|x| match (row, x) {
-                (Some(y), Some(x)) => &stored[(y * side + x) * maps..][..maps],
-                _ => &zeros[..maps],
-            })
-        })
+        // Stored rows and columns, and which of the tile's are inside.
+        let [y, x] = [place.y, place.x].map(|first| first as isize - pad);
+        let [rows, columns] = [y, x].map(|first| {
+            let inside = |p: isize| (p - first).clamp(0, S as isize) as usize;
+            inside(0)..inside(side as isize)
+        });
+        let mut positions = [[zeros[..maps].as_ptr(); S]; S];
+        for (dy, positions) in positions.iter_mut().enumerate() {
+            if !rows.contains(&dy) {
+                continue;
+            }
+            let row = (y + dy as isize) * side as isize + x;
+            for (dx, position) in positions.iter_mut().enumerate() {
+                if columns.contains(&dx) {
+                    // SAFETY: the row and the column are inside.
+                    *position = unsafe { stored.as_ptr().offset((row + dx as isize) * maps as isize) };
+                }
+            }
+        }
+        positions
     }
 }
 
 /// Transforms the maps of a tile of `S x S` positions and stores them as one row of each product's matrix.
 struct TileOf<'a, T, const S: usize, const P: usize> {
     transform: PhantomData<T>,
-    positions: [[&'a [f32]; S]; S],
-    /// The maps that are transformed.
-    maps: Range<usize>,
+    /// They have the maps that are transformed.
+    positions: &'a [[*const f32; S]; S],
+    /// Where the row of the first matrix begins; nobody else uses these rows.
+    to: *mut f32,
     /// Elements between matrices.
     stride: usize,
-    /// Where the row of the first matrix begins.
-    start: usize,
-    /// The matrices; nobody else uses these rows.
-    out: Shared<'a>,
 }
 
 impl<T: Transform<S, P>, const S: usize, const P: usize> EachSpan for TileOf<'_, T, S, P> {
     #[inline(always)]
     unsafe fn span<V: Vector, const WHOLE: bool>(&mut self, span: Span<WHOLE>) {
-        // SAFETY: the caller's promise, and that of `out`.
-        unsafe {
-            let mut values = [[Maps(V::splat(0.0)); S]; S];
-            for (value, position) in values.as_flattened_mut().iter_mut().zip(self.positions.as_flattened()) {
-                *value = span.load(&position[self.maps.clone()]);
-            }
-            for (i, value) in T::square(&values).as_flattened().iter().enumerate() {
-                let at = i * self.stride + self.start;
-                span.store(*value, self.out.slice(at..at + self.maps.len()));
-            }
-        }
+        let from = Scattered { positions: self.positions, span };
+        let mut to = Spread::<_, P, WHOLE> { first: self.to, step: self.stride, span };
+        // SAFETY: the caller's promise, and those of the fields.
+        unsafe { T::square::<Maps<V>>(&from, &mut to) };
     }
 }

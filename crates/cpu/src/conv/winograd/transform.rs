@@ -5,6 +5,8 @@
 //! Gray, "Fast algorithms for convolutional neural networks", 2015). `B^T` depends on the points alone, so one serves
 //! all kernels. The points are 0, pairs of opposite signs, which share their even and odd parts, and infinity.
 
+use std::mem::MaybeUninit;
+
 /// Pairs of points at most.
 pub(super) const MAX_PAIRS: usize = 3;
 
@@ -54,31 +56,60 @@ pub(super) trait Number: Copy {
     fn plus(self, x: f32, other: Self) -> Self;
 }
 
-/// A linear map of `I` numbers to `O`. `apply` must be `#[inline(always)]`: it is compiled in functions that have the
-/// instructions of the vectors.
+/// A square of numbers to read. Methods of sources, sinks and transforms must be `#[inline(always)]`: they are compiled in functions
+/// that have the instructions of the vectors.
+pub(super) trait Source<V> {
+    /// The number in row `y` and column `x`.
+    ///
+    /// # Safety
+    /// Inside the square, on a processor that has the vectors.
+    unsafe fn get(&self, y: usize, x: usize) -> V;
+}
+
+/// A square of numbers to write.
+pub(super) trait Sink<V> {
+    /// Writes the number in row `y` and column `x`.
+    ///
+    /// # Safety
+    /// As for [`Source::get`].
+    unsafe fn put(&mut self, y: usize, x: usize, number: V);
+}
+
+/// A linear map of `I` numbers to `O`.
 pub(super) trait Transform<const I: usize, const O: usize> {
     /// The result of one dimension.
     fn apply<V: Number>(from: [V; I]) -> [V; O];
 
-    /// Transforms the columns of a square and then its rows.
+    /// Transforms the columns of a square of `I x I` and then the rows of what that gives, to `O x O`.
+    ///
+    /// # Safety
+    /// On a processor that has the vectors.
     #[inline(always)]
-    fn square<V: Number>(from: &[[V; I]; I]) -> [[V; O]; O] {
-        let mut columns = [[from[0][0]; I]; O];
-        for x in 0..I {
-            let mut column = from[0];
-            for y in 0..I {
-                column[y] = from[y][x];
+    unsafe fn square<V: Number>(from: &impl Source<V>, to: &mut impl Sink<V>) {
+        // SAFETY: the caller's promise; each element of `columns` is written before it is read.
+        unsafe {
+            let mut columns = [[MaybeUninit::uninit(); I]; O];
+            for x in 0..I {
+                let mut column = [from.get(0, x); I];
+                for y in 1..I {
+                    column[y] = from.get(y, x);
+                }
+                let column = Self::apply(column);
+                for y in 0..O {
+                    columns[y][x] = MaybeUninit::new(column[y]);
+                }
             }
-            let column = Self::apply(column);
-            for y in 0..O {
-                columns[y][x] = column[y];
+            for (y, columns) in columns.iter().enumerate() {
+                let mut row = [columns[0].assume_init(); I];
+                for x in 1..I {
+                    row[x] = columns[x].assume_init();
+                }
+                let row = Self::apply(row);
+                for x in 0..O {
+                    to.put(y, x, row[x]);
+                }
             }
         }
-        let mut result = [[from[0][0]; O]; O];
-        for y in 0..O {
-            result[y] = Self::apply(columns[y]);
-        }
-        result
     }
 }
 

@@ -1,6 +1,6 @@
 //! Vectors of neighbouring maps as numbers of the transforms.
 
-use super::transform::Number;
+use super::transform::{Number, Sink, Source};
 use crate::gemm::Vector;
 
 /// A vector of maps. Made only where the processor has `V`.
@@ -30,38 +30,79 @@ pub(super) struct Span<const WHOLE: bool> {
 }
 
 impl<const WHOLE: bool> Span<WHOLE> {
-    /// These maps of a position.
-    #[inline(always)]
-    pub(super) fn of(self, position: &mut [f32]) -> &mut [f32] {
-        &mut position[self.first..][..self.count]
-    }
-
     /// Loads these maps of a position.
     ///
     /// # Safety
-    /// On a processor that has `V`.
+    /// `position` has them, and the processor has `V`.
     #[inline(always)]
-    pub(super) unsafe fn load<V: Vector>(self, position: &[f32]) -> Maps<V> {
-        let from = &position[self.first..][..self.count];
-        // SAFETY: `count` elements, which are a vector if `WHOLE`.
-        unsafe { Maps(if WHOLE { V::load(from.as_ptr()) } else { V::load_first(from.as_ptr(), self.count) }) }
+    pub(super) unsafe fn load<V: Vector>(self, position: *const f32) -> Maps<V> {
+        // SAFETY: the caller's promise; `count` elements are a vector if `WHOLE`.
+        unsafe {
+            let from = position.add(self.first);
+            Maps(if WHOLE { V::load(from) } else { V::load_first(from, self.count) })
+        }
     }
 
     /// Stores these maps of a position.
     ///
     /// # Safety
-    /// On a processor that has `V`.
+    /// As for `load`; nobody else uses them.
     #[inline(always)]
-    pub(super) unsafe fn store<V: Vector>(self, maps: Maps<V>, position: &mut [f32]) {
-        let to = self.of(position);
+    pub(super) unsafe fn store<V: Vector>(self, maps: Maps<V>, position: *mut f32) {
         // SAFETY: as in `load`.
         unsafe {
-            if WHOLE {
-                maps.0.store(to.as_mut_ptr());
-            } else {
-                maps.0.store_first(to.as_mut_ptr(), self.count);
-            }
+            let to = position.add(self.first);
+            if WHOLE { maps.0.store(to) } else { maps.0.store_first(to, self.count) }
         }
+    }
+
+    /// These maps of a position.
+    ///
+    /// # Safety
+    /// As for `store`, while the slice lives.
+    #[inline(always)]
+    pub(super) unsafe fn of<'a>(self, position: *mut f32) -> &'a mut [f32] {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(position.add(self.first), self.count) }
+    }
+}
+
+/// A square of `SIDE x SIDE` positions that lie `step` elements apart, row by row.
+pub(super) struct Spread<P, const SIDE: usize, const WHOLE: bool> {
+    /// The first position: its maps are there, and those of all others.
+    pub(super) first: P,
+    pub(super) step: usize,
+    pub(super) span: Span<WHOLE>,
+}
+
+impl<V: Vector, const SIDE: usize, const WHOLE: bool> Source<Maps<V>> for Spread<*const f32, SIDE, WHOLE> {
+    #[inline(always)]
+    unsafe fn get(&self, y: usize, x: usize) -> Maps<V> {
+        // SAFETY: the caller's promise, and that of whoever made this.
+        unsafe { self.span.load(self.first.add((y * SIDE + x) * self.step)) }
+    }
+}
+
+impl<V: Vector, const SIDE: usize, const WHOLE: bool> Sink<Maps<V>> for Spread<*mut f32, SIDE, WHOLE> {
+    #[inline(always)]
+    unsafe fn put(&mut self, y: usize, x: usize, maps: Maps<V>) {
+        // SAFETY: as in `get`.
+        unsafe { self.span.store(maps, self.first.add((y * SIDE + x) * self.step)) }
+    }
+}
+
+/// A square of positions that lie anywhere.
+pub(super) struct Scattered<'a, const SIDE: usize, const WHOLE: bool> {
+    /// They have the maps.
+    pub(super) positions: &'a [[*const f32; SIDE]; SIDE],
+    pub(super) span: Span<WHOLE>,
+}
+
+impl<V: Vector, const SIDE: usize, const WHOLE: bool> Source<Maps<V>> for Scattered<'_, SIDE, WHOLE> {
+    #[inline(always)]
+    unsafe fn get(&self, y: usize, x: usize) -> Maps<V> {
+        // SAFETY: the caller's promise, and that of whoever made this.
+        unsafe { self.span.load(*self.positions.get_unchecked(y).get_unchecked(x)) }
     }
 }
 

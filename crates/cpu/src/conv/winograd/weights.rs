@@ -1,7 +1,7 @@
 //! The gradient of the weights: a convolution of the input with the output's gradient, whose tiles are the kernels.
 
 use super::transform::{Input, Kernel, Output, Transform};
-use super::vectors::{EachSpan, Maps, Span};
+use super::vectors::{EachSpan, Maps, Span, Spread};
 use super::{SKEW, TILE, TileOf, Tiling};
 use crate::arena::Shared;
 use crate::backend::Machine;
@@ -166,25 +166,24 @@ impl<T: Transform<S, P>, const S: usize, const P: usize> VectorWork for Pack<'_,
     unsafe fn run<V: Vector>(self) {
         let Tiles { first, count, rows, row, zeros } = self.tiles;
         for tile in 0..count {
-            let positions = self.tiling.positions::<S>(first + tile, self.from, zeros);
+            let positions = &self.tiling.positions::<S>(first + tile, self.from, zeros);
             for panel in self.to.panels.iter() {
                 let start = rows * panel.first + (row + tile) * panel.width;
-                let maps = panel.first..panel.first + panel.columns;
-                // SAFETY: the caller's promise; this row of each matrix is this call's alone.
+                let stride = self.to.stride;
+                let to = self.to.packed.strided(start, P * P, stride, panel.width);
+                // SAFETY: the caller's promise; this row of each matrix is this call's alone, and the positions have all
+                // maps of all panels.
                 unsafe {
-                    let out = self.to.packed;
-                    for product in 0..P * P {
-                        let start = product * self.to.stride + start;
-                        out.slice(start + panel.columns..start + panel.width).fill(0.0);
+                    let padding = panel.width - panel.columns;
+                    for product in 0..if padding > 0 { P * P } else { 0 } {
+                        to.add(product * stride + panel.columns).write_bytes(0, padding);
                     }
-                    let mut tile = TileOf::<T, S, P> {
-                        transform: PhantomData,
-                        positions,
-                        maps,
-                        stride: self.to.stride,
-                        start,
-                        out,
-                    };
+                    let mut positions = *positions;
+                    for position in positions.as_flattened_mut() {
+                        *position = position.add(panel.first);
+                    }
+                    let positions = &positions;
+                    let mut tile = TileOf::<T, S, P> { transform: PhantomData, positions, to, stride };
                     tile.spans::<V>(panel.columns);
                 }
             }
@@ -205,26 +204,34 @@ struct Gradients<'a, const R: usize, const P: usize> {
 
 impl<const R: usize, const P: usize> VectorWork for Gradients<'_, R, P> {
     #[inline(always)]
-    unsafe fn run<V: Vector>(mut self) {
-        // SAFETY: the caller's promise.
-        unsafe { self.spans::<V>(self.out_maps) };
+    unsafe fn run<V: Vector>(self) {
+        let Self { sums, stride, row, in_maps, out_maps, result } = self;
+        let sums = sums[row * out_maps..][..(P * P - 1) * stride + out_maps].as_ptr();
+        let to = result.strided(row * out_maps, R * R, in_maps * out_maps, out_maps);
+        let mut kernels = Kernels::<R, P> { sums, stride, to, kernel: in_maps * out_maps };
+        // SAFETY: the caller's promise; the rows of this input map are this task's alone.
+        unsafe { kernels.spans::<V>(out_maps) };
     }
 }
 
-impl<const R: usize, const P: usize> EachSpan for Gradients<'_, R, P> {
+/// The gradients of the kernels that read one map.
+struct Kernels<const R: usize, const P: usize> {
+    /// Its row in the first matrix of sums.
+    sums: *const f32,
+    /// Elements between matrices.
+    stride: usize,
+    /// Its row at the kernels' first position; nobody else uses these rows.
+    to: *mut f32,
+    /// Elements between positions of the kernels.
+    kernel: usize,
+}
+
+impl<const R: usize, const P: usize> EachSpan for Kernels<R, P> {
     #[inline(always)]
     unsafe fn span<V: Vector, const WHOLE: bool>(&mut self, span: Span<WHOLE>) {
-        // SAFETY: the caller's promise; the rows of this input map are this task's alone.
-        unsafe {
-            let mut values = [[Maps(V::splat(0.0)); P]; P];
-            for (i, value) in values.as_flattened_mut().iter_mut().enumerate() {
-                *value = span.load(&self.sums[i * self.stride + self.row * self.out_maps..][..self.out_maps]);
-            }
-            let gradients: [[_; R]; R] = Output::square(&values);
-            for (position, value) in gradients.as_flattened().iter().enumerate() {
-                let at = (position * self.in_maps + self.row) * self.out_maps;
-                span.store(*value, self.result.slice(at..at + self.out_maps));
-            }
-        }
+        let from = Spread::<_, P, WHOLE> { first: self.sums, step: self.stride, span };
+        let mut to = Spread::<_, R, WHOLE> { first: self.to, step: self.kernel, span };
+        // SAFETY: the caller's promise, and those of the fields.
+        unsafe { <Output as Transform<P, R>>::square::<Maps<V>>(&from, &mut to) };
     }
 }
