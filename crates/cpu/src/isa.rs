@@ -94,6 +94,19 @@ pub fn features() -> Vec<&'static str> {
     all.into_iter().filter_map(|(name, has)| has.then_some(name)).collect()
 }
 
+/// Asks for the cache line of `p`, which need not exist, ahead of its use.
+#[inline(always)]
+pub(crate) fn prefetch(p: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 has it, and it faults nowhere.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 /// Loops that the compiler vectorises for each level. `run` must be `#[inline(always)]` (and what it calls): it is
 /// then compiled inside a function that has the level's target features. Without `mul_add` the results of all levels
 /// are the same bits.

@@ -15,6 +15,9 @@ fn covered(window: &Window, o: usize) -> Range<usize> {
     start..(start + window.size).min(window.input)
 }
 
+/// Maps that are worked on together: the widest vector.
+const CHUNK: usize = 16;
+
 /// Rows of one image, or the last few of them in turn.
 #[derive(Clone, Copy)]
 struct Rows {
@@ -39,41 +42,102 @@ impl Rows {
         start..start + self.maps
     }
 
-    /// The largest of each map in a window.
+    /// Asks for what the window below reads and this one does not.
     #[inline(always)]
-    fn maxima(&self, data: &[f32], ys: Range<usize>, xs: Range<usize>, out: &mut [f32]) {
-        out.fill(f32::NEG_INFINITY);
-        for y in ys {
-            for x in xs.clone() {
-                out.iter_mut().zip(&data[self.position(y, x)]).for_each(|(m, v)| *m = m.max(*v));
+    fn prefetch(&self, data: &[f32], window: &Window, ys: &Range<usize>, xs: &Range<usize>) {
+        for y in ys.end..ys.end + window.stride {
+            let first = data.as_ptr().wrapping_add(y * self.length + xs.start * self.maps);
+            for line in (0..window.stride * self.maps).step_by(CHUNK) {
+                crate::isa::prefetch(first.wrapping_add(line));
             }
         }
     }
 
-    /// Adds `rest` to the first position of the window, in row order, that holds each map's maximum.
+    /// The largest of each map in a window.
     #[inline(always)]
-    fn give(
+    fn maxima(&self, data: &[f32], ys: Range<usize>, xs: Range<usize>, out: &mut [f32]) {
+        let (whole, rest) = out.as_chunks_mut();
+        for (out, map) in whole.iter_mut().zip((0..).step_by(CHUNK)) {
+            *out = self.largest(data, ys.clone(), xs.clone(), map, CHUNK);
+        }
+        let map = CHUNK * whole.len();
+        rest.copy_from_slice(&self.largest(data, ys, xs, map, rest.len())[..rest.len()]);
+    }
+
+    /// Adds to each map's first position, in row order, that holds the largest of a window what `given` has for it.
+    #[inline(always)]
+    fn give(&self, data: &[f32], gradient: &mut [f32], ys: Range<usize>, xs: Range<usize>, given: &[f32]) {
+        let (whole, rest) = given.as_chunks();
+        for (given, map) in whole.iter().zip((0..).step_by(CHUNK)) {
+            self.give_chunk(data, gradient, ys.clone(), xs.clone(), map, CHUNK, *given);
+        }
+        let mut given = [0.0; CHUNK];
+        given[..rest.len()].copy_from_slice(rest);
+        self.give_chunk(data, gradient, ys, xs, CHUNK * whole.len(), rest.len(), given);
+    }
+
+    /// The largest of `count` maps from `map` on, kept in registers.
+    #[inline(always)]
+    fn largest(
+        &self,
+        data: &[f32],
+        ys: Range<usize>,
+        xs: Range<usize>,
+        map: usize,
+        count: usize,
+    ) -> [f32; CHUNK] {
+        let mut largest = [f32::NEG_INFINITY; CHUNK];
+        for y in ys {
+            let row = &data[self.row(y)];
+            for x in xs.clone() {
+                let values = &row[x * self.maps + map..][..count];
+                if let Ok(values) = <&[f32; CHUNK]>::try_from(values) {
+                    for c in 0..CHUNK {
+                        largest[c] = largest[c].max(values[c]);
+                    }
+                } else {
+                    largest.iter_mut().zip(values).for_each(|(m, v)| *m = m.max(*v));
+                }
+            }
+        }
+        largest
+    }
+
+    #[inline(always)]
+    fn give_chunk(
         &self,
         data: &[f32],
         gradient: &mut [f32],
         ys: Range<usize>,
         xs: Range<usize>,
-        maxima: &[f32],
-        rest: &mut [f32],
+        map: usize,
+        count: usize,
+        given: [f32; CHUNK],
     ) {
-        let maxima = &maxima[..self.maps];
-        let rest = &mut rest[..self.maps];
+        let largest = self.largest(data, ys.clone(), xs.clone(), map, count);
+        // What was given leaves 0 for later positions. Masks of bits, because branches become masked stores, for which the
+        // next window's loads would have to wait.
+        let mut left = given.map(f32::to_bits);
         for y in ys {
+            let (row, gradient) = (&data[self.row(y)], &mut gradient[self.row(y)]);
             for x in xs.clone() {
-                let at = self.position(y, x).start;
-                let (data, gradient) = (&data[at..][..self.maps], &mut gradient[at..][..self.maps]);
-                // What was given leaves 0 for later positions. Masks of bits, because branches become masked stores,
-                // for which the next window's loads would have to wait.
-                for c in 0..self.maps {
-                    let first = u32::from(data[c] == maxima[c]).wrapping_neg();
-                    let bits = rest[c].to_bits();
-                    gradient[c] += f32::from_bits(bits & first);
-                    rest[c] = f32::from_bits(bits & !first);
+                let at = x * self.maps + map;
+                let (values, gradient) = (&row[at..][..count], &mut gradient[at..][..count]);
+                let one = |value: f32, gradient: &mut f32, largest: f32, left: &mut u32| {
+                    let first = u32::from(value == largest).wrapping_neg();
+                    *gradient += f32::from_bits(*left & first);
+                    *left &= !first;
+                };
+                if let (Ok(values), Ok(gradient)) =
+                    (<&[f32; CHUNK]>::try_from(values), <&mut [f32; CHUNK]>::try_from(&mut *gradient))
+                {
+                    for c in 0..CHUNK {
+                        one(values[c], &mut gradient[c], largest[c], &mut left[c]);
+                    }
+                } else {
+                    for c in 0..count {
+                        one(values[c], &mut gradient[c], largest[c], &mut left[c]);
+                    }
                 }
             }
         }
@@ -97,7 +161,10 @@ pub(crate) fn forward(
             for (i, out) in output.chunks_exact_mut(rows.maps).enumerate() {
                 let (ys, xs) = (covered(window, i / window.output), covered(window, i % window.output));
                 match kind {
-                    PoolKind::Max => rows.maxima(input, ys, xs, out),
+                    PoolKind::Max => {
+                        rows.prefetch(input, window, &ys, &xs);
+                        rows.maxima(input, ys, xs, out);
+                    }
                     PoolKind::Avg => {
                         let share = 1.0 / (ys.len() * xs.len()) as f32;
                         out.fill(0.0);
@@ -134,20 +201,18 @@ pub(crate) fn backward(
     output_gradient: &[f32],
     input_gradient: &mut [f32],
 ) -> Result<()> {
-    struct Backward<'a>(PoolKind, &'a Window, Rows, &'a [f32], &'a [f32], &'a mut [f32], &'a mut [f32]);
+    struct Backward<'a>(PoolKind, &'a Window, Rows, &'a [f32], &'a [f32], &'a mut [f32]);
     impl Work for Backward<'_> {
         #[inline(always)]
         fn run(self) {
-            let Self(kind, window, rows, input, from, to, memory) = self;
-            let (maxima, rest) = memory.split_at_mut(rows.maps);
+            let Self(kind, window, rows, input, from, to) = self;
             to.fill(0.0);
             for (i, g) in from.chunks_exact(rows.maps).enumerate() {
                 let (ys, xs) = (covered(window, i / window.output), covered(window, i % window.output));
                 match kind {
                     PoolKind::Max => {
-                        rows.maxima(input, ys.clone(), xs.clone(), maxima);
-                        rest.copy_from_slice(g);
-                        rows.give(input, to, ys, xs, maxima, rest);
+                        rows.prefetch(input, window, &ys, &xs);
+                        rows.give(input, to, ys, xs, g);
                     }
                     PoolKind::Avg => {
                         let share = 1.0 / (ys.len() * xs.len()) as f32;
@@ -164,15 +229,13 @@ pub(crate) fn backward(
     }
     let rows = Rows { kept: window.input, length: window.input * maps, maps };
     let (large, small) = (window.input * window.input * maps, window.output * window.output * maps);
-    let (_, own) = machine.scratch.get(0, 2 * maps)?;
     let set = machine.set;
     machine.pool.install(|| {
         let sources = input.par_chunks_exact(large).zip(output_gradient.par_chunks_exact(small));
-        input_gradient.par_chunks_exact_mut(large).zip(sources).for_each(|(to, (input, from))| {
-            // SAFETY: one call in a task without parallel work.
-            let memory = unsafe { own.own() };
-            set.run(Backward(kind, window, rows, input, from, to, memory));
-        });
+        input_gradient
+            .par_chunks_exact_mut(large)
+            .zip(sources)
+            .for_each(|(to, (input, from))| set.run(Backward(kind, window, rows, input, from, to)));
     });
     Ok(())
 }
@@ -246,7 +309,7 @@ pub(crate) fn norm_backward(
 ) -> Result<()> {
     let rows = Rows { kept: window.size, length: window.input * maps, maps };
     let (large, small) = (window.input * window.input * maps, window.output * window.output * maps);
-    let memory = 2 * rows.kept * rows.length + 2 * maps + Lines::elements(norm, maps);
+    let memory = 2 * rows.kept * rows.length + Lines::elements(norm, maps);
     let (_, own) = machine.scratch.get(0, memory)?;
     let set = machine.set;
     machine.pool.install(|| {
@@ -276,8 +339,6 @@ impl Work for NormBackward<'_> {
         let Self { norm, window, rows, input, from, to, memory } = self;
         let (normalised, memory) = memory.split_at_mut(rows.kept * rows.length);
         let (gradients, memory) = memory.split_at_mut(rows.kept * rows.length);
-        let (maxima, memory) = memory.split_at_mut(rows.maps);
-        let (rest, memory) = memory.split_at_mut(rows.maps);
         let mut lines = Lines::new(norm, rows.maps, memory);
         let image_row = |y: usize| y * rows.length..(y + 1) * rows.length;
         // Rows before `entered` were normalised (but for rows between windows); rows before `left` are finished.
@@ -300,9 +361,7 @@ impl Work for NormBackward<'_> {
             entered = ys.end;
             for (ox, g) in g.chunks_exact(rows.maps).enumerate() {
                 let xs = covered(window, ox);
-                rows.maxima(normalised, ys.clone(), xs.clone(), maxima);
-                rest.copy_from_slice(g);
-                rows.give(normalised, gradients, ys.clone(), xs, maxima, rest);
+                rows.give(normalised, gradients, ys.clone(), xs, g);
             }
         }
         for y in left..window.input {

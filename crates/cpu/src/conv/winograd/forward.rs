@@ -150,8 +150,14 @@ impl<W: Rows, const R: usize, const P: usize> VectorWork for Weights<'_, W, R, P
                     rest.fill(0.0);
                 }
                 let matrix = self.panels.packed(self.from);
-                let to = self.packed.strided(self.from * panel.first + row * panel.width, P * P, matrix, panel.width);
-                let mut kernels = Kernels::<R, P> { kernels: kernels.as_ptr(), width: panel.width, to, matrix };
+                let to = self.packed.strided(
+                    self.from * panel.first + row * panel.width,
+                    P * P,
+                    matrix,
+                    panel.width,
+                );
+                let mut kernels =
+                    Kernels::<R, P> { kernels: kernels.as_ptr(), width: panel.width, to, matrix };
                 // SAFETY: the caller's promise; this row of each matrix is this task's alone.
                 unsafe { kernels.spans::<V>(panel.width) };
             }
@@ -235,8 +241,7 @@ impl<const P: usize> VectorWork for Outputs<'_, P> {
             let to = to.strided(first, rows, row, columns * maps);
             let bias = finish.bias.map(|bias| bias[..maps].as_ptr());
             let activation = finish.activation;
-            let mut tile =
-                OutputTile::<P> { sums, stride, to, row, maps, rows, columns, bias, activation };
+            let mut tile = OutputTile::<P> { sums, stride, to, row, maps, rows, columns, bias, activation };
             // SAFETY: the caller's promise; the outputs of its tiles are this task's alone.
             unsafe { tile.spans::<V>(maps) };
         }
