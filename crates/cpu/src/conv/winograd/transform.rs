@@ -91,22 +91,20 @@ pub(super) trait Transform<const I: usize, const O: usize> {
             let mut columns = [[MaybeUninit::uninit(); I]; O];
             for x in 0..I {
                 let mut column = [from.get(0, x); I];
-                for y in 1..I {
-                    column[y] = from.get(y, x);
+                for (y, number) in column.iter_mut().enumerate().skip(1) {
+                    *number = from.get(y, x);
                 }
-                let column = Self::apply(column);
-                for y in 0..O {
-                    columns[y][x] = MaybeUninit::new(column[y]);
+                for (row, number) in columns.iter_mut().zip(&Self::apply(column)) {
+                    row[x] = MaybeUninit::new(*number);
                 }
             }
             for (y, columns) in columns.iter().enumerate() {
                 let mut row = [columns[0].assume_init(); I];
-                for x in 1..I {
-                    row[x] = columns[x].assume_init();
+                for (number, column) in row.iter_mut().zip(columns).skip(1) {
+                    *number = column.assume_init();
                 }
-                let row = Self::apply(row);
-                for x in 0..O {
-                    to.put(y, x, row[x]);
+                for (x, number) in Self::apply(row).iter().enumerate() {
+                    to.put(y, x, *number);
                 }
             }
         }
