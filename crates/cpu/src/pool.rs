@@ -60,8 +60,10 @@ impl Rows {
         for (out, map) in whole.iter_mut().zip((0..).step_by(CHUNK)) {
             *out = self.largest(data, ys.clone(), xs.clone(), map, CHUNK);
         }
-        let map = CHUNK * whole.len();
-        rest.copy_from_slice(&self.largest(data, ys, xs, map, rest.len())[..rest.len()]);
+        if !rest.is_empty() {
+            let map = CHUNK * whole.len();
+            rest.copy_from_slice(&self.largest(data, ys, xs, map, rest.len())[..rest.len()]);
+        }
     }
 
     /// Adds to each map's first position, in row order, that holds the largest of a window what `given` has for it.
@@ -71,9 +73,11 @@ impl Rows {
         for (given, map) in whole.iter().zip((0..).step_by(CHUNK)) {
             self.give_chunk(data, gradient, ys.clone(), xs.clone(), map, CHUNK, *given);
         }
-        let mut given = [0.0; CHUNK];
-        given[..rest.len()].copy_from_slice(rest);
-        self.give_chunk(data, gradient, ys, xs, CHUNK * whole.len(), rest.len(), given);
+        if !rest.is_empty() {
+            let mut given = [0.0; CHUNK];
+            given[..rest.len()].copy_from_slice(rest);
+            self.give_chunk(data, gradient, ys, xs, CHUNK * whole.len(), rest.len(), given);
+        }
     }
 
     /// The largest of `count` maps from `map` on, kept in registers.
