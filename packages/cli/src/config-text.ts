@@ -28,7 +28,8 @@ export default defineConfig({
   // The network: a preset, or a description of your own.
 ${others}  net: ${text(net)},
 
-  // Where its towers live: 'auto' (GPUs that are there, else the CPU), 'cpu', 'cpu,cpu', a GPU as '0', a tower each as '0,1'.
+  // Where its towers live: 'auto' (GPUs that are there, else the CPU), 'cpu', 'cpu,cpu', a GPU as '0', a tower each as '0,1',
+  // more for several replicas, as '0,1,2,3'.
   devices: ${text(devices)},
 
   // How GPUs multiply: 'bf16', 'tf32' or 'f32'.
