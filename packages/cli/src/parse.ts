@@ -14,7 +14,10 @@ export function whole(option: string, low: number, high = Number.MAX_SAFE_INTEGE
 }
 
 /** Images of a pass; the engine takes no more. */
-export const batchSize = whole('--batch', 1, 16_384);
+const batch = (option: string) => whole(option, 1, 16_384);
+export const batchSize = batch('--batch');
+/** Images of a step, of all ranks together. */
+export const globalBatchSize = batch('--global-batch');
 
 /** A number above `low` (or from it, where `included`) and at most `high`. */
 export function real(option: string, low: number, high: number, included = false): (text: string) => number {

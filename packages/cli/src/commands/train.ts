@@ -14,7 +14,7 @@ import { openLive } from '../live.ts';
 import { cacheLimit, shuffle } from '../loading.ts';
 import { machineOf, withMachine } from '../machine.ts';
 import type { OutputOptions } from '../output.ts';
-import { batchSize, oneOf, real, whole } from '../parse.ts';
+import { batchSize, globalBatchSize, oneOf, real, whole } from '../parse.ts';
 import { firstAlone, launchAgain, outputOf, together } from '../ranks.ts';
 import { chooseRun, type TrainFlags } from '../run-choice.ts';
 import type { Verb } from '../verb.ts';
@@ -38,7 +38,7 @@ const verb: Verb = (base, { interrupts: { signal } }) =>
       .option(
         '--global-batch <n>',
         'the same, with the learning rate raised or lowered as much as the batch',
-        batchSize,
+        globalBatchSize,
       )
       .option('--epochs <n>', 'passes over the training images', whole('--epochs', 1))
       .option('--lr <rate>', 'learning rate of the first epoch', real('--lr', 0, 1000))
