@@ -94,7 +94,7 @@ pub fn features() -> Vec<&'static str> {
     all.into_iter().filter_map(|(name, has)| has.then_some(name)).collect()
 }
 
-/// Asks for the cache line of `p`, which need not exist, ahead of its use.
+/// Asks for the cache line of `p`, which need not exist, ahead of its use. Stable Rust has it for x86-64 only.
 #[inline(always)]
 pub(crate) fn prefetch(p: *const f32) {
     #[cfg(target_arch = "x86_64")]

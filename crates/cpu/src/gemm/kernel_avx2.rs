@@ -43,12 +43,6 @@ unsafe impl Vector for __m256 {
     }
 
     #[inline(always)]
-    unsafe fn prefetch(p: *const f32) {
-        // SAFETY: a prefetch faults nowhere.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
-    }
-
-    #[inline(always)]
     unsafe fn store_first(self, p: *mut f32, n: usize) {
         // SAFETY: as above; masked-out elements are not accessed.
         unsafe { _mm256_maskstore_ps(p, mask(n), self) }

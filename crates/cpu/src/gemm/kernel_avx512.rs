@@ -35,12 +35,6 @@ unsafe impl Vector for __m512 {
     }
 
     #[inline(always)]
-    unsafe fn prefetch(p: *const f32) {
-        // SAFETY: a prefetch faults nowhere.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
-    }
-
-    #[inline(always)]
     unsafe fn store_first(self, p: *mut f32, n: usize) {
         // SAFETY: as above; masked-out elements are not accessed.
         unsafe { _mm512_mask_storeu_ps(p, (1 << n) - 1, self) }

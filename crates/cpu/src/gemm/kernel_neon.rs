@@ -37,10 +37,6 @@ unsafe impl Vector for float32x4_t {
         unsafe { vst1q_f32(p, self) }
     }
 
-    /// Stable Rust has no prefetch for this processor.
-    #[inline(always)]
-    unsafe fn prefetch(_p: *const f32) {}
-
     #[inline(always)]
     unsafe fn store_first(self, p: *mut f32, n: usize) {
         let mut four = [0.0; 4];

@@ -42,9 +42,6 @@ unsafe impl Vector for Four {
     }
 
     #[inline(always)]
-    unsafe fn prefetch(_p: *const f32) {}
-
-    #[inline(always)]
     unsafe fn store_first(self, p: *mut f32, n: usize) {
         for (i, x) in self.0.into_iter().take(n).enumerate() {
             // SAFETY: the caller has `n` elements at `p`.

@@ -12,7 +12,7 @@ mod pack;
 
 pub(crate) use pack::{Matrix, Rows, Transposed, pack, pack_rows};
 
-use crate::isa::InstructionSet;
+use crate::isa::{InstructionSet, prefetch};
 use ilsvrc_network::Activation;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
@@ -257,8 +257,6 @@ pub(crate) unsafe trait Vector: Copy {
     unsafe fn load_first(p: *const f32, n: usize) -> Self;
     /// `LANES` elements to `p`.
     unsafe fn store(self, p: *mut f32);
-    /// Asks for the cache line of `p`, which need not exist, ahead of its use.
-    unsafe fn prefetch(p: *const f32);
     /// The first `n < LANES` elements to `p`.
     unsafe fn store_first(self, p: *mut f32, n: usize);
     /// `self + other`
@@ -282,7 +280,7 @@ unsafe fn tile<V: Vector, const R: usize, const N: usize>(t: &Tile) {
         let mut b = t.b.as_ptr();
         for i in 0..R {
             for v in 0..N {
-                V::prefetch(t.c.wrapping_add(i * t.c_stride + v * V::LANES));
+                prefetch(t.c.wrapping_add(i * t.c_stride + v * V::LANES));
             }
         }
         match t.left {
