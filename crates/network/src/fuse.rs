@@ -1,15 +1,21 @@
 //! Fusion, a pass over the plan: fewer trips through memory, the same results.
 //!
-//! - a convolution, locally connected or dense layer takes the activation that follows it in place;
+//! - a convolution, locally connected or dense layer takes the activation that follows it in place, also a ReLU from behind a
+//!   max pool: the largest of what ReLU leaves is what it leaves of the largest;
 //! - LRN directly before a max pool becomes one op (and so do their gradients), so that the normalised maps, the
 //!   largest buffers of the paper's net after conv1, are never stored;
 //! - the gradient of a pool takes the gradient of the activation before it along.
 
-use crate::{Activation, BufferId, Op, Plan, PoolKind, Stage};
+use crate::{Activation, BufferId, Op, Plan, PoolKind, Stage, Window};
 
 /// Fuses all towers' ops.
 pub(crate) fn run(plan: &mut Plan) {
     for tower in 0..plan.towers.len() {
+        while let Some(maps) = pooled_before_relu(plan, tower) {
+            for ops in compute(&mut plan.forward, tower).chain(compute(&mut plan.backward, tower)) {
+                relu_before_pool(ops, maps);
+            }
+        }
         for ops in compute(&mut plan.forward, tower) {
             activations(ops);
         }
@@ -32,6 +38,53 @@ fn compute(stages: &mut [Stage], tower: usize) -> impl Iterator<Item = &mut Vec<
     })
 }
 
+/// The output of a layer with weights that only a max pool (and that pool's gradient) reads, with a ReLU behind the pool.
+fn pooled_before_relu(plan: &Plan, tower: usize) -> Option<BufferId> {
+    neighbours(&plan.forward, tower, 3).find_map(|ops| match ops {
+        [
+            Op::Conv { output: maps, activation: Activation::None, .. }
+            | Op::Local { output: maps, activation: Activation::None, .. },
+            Op::Pool { kind: PoolKind::Max, input, output, .. },
+            Op::Activate { activation: Activation::Relu, input: pooled, output: result, .. },
+        ] if maps == input && [pooled, result] == [output; 2] => {
+            let layers = |op: &Op| {
+                matches!(op, Op::Conv { output, .. } | Op::Local { output, .. } if output == maps)
+                    || matches!(op, Op::Pool { .. } | Op::PoolGradient { .. })
+            };
+            (!used_elsewhere(plan, tower, *maps, layers)).then_some(*maps)
+        }
+        _ => None,
+    })
+}
+
+/// Lets ReLU come before the pool that reads `maps`, forward or backward.
+fn relu_before_pool(ops: &mut [Op], maps: BufferId) {
+    for index in 1..ops.len() {
+        let elements = |window: &Window, maps: usize| window.input * window.input * maps;
+        let (before, after) = match (&ops[index - 1], &ops[index]) {
+            (
+                pool @ &Op::Pool { window, maps: count, input, output, .. },
+                &Op::Activate { activation, input: pooled, .. },
+            ) if input == maps && pooled == output => {
+                let elements = elements(&window, count);
+                (Op::Activate { elements, activation, input: maps, output: maps }, pool.clone())
+            }
+            (
+                &Op::ActivationGradient { activation, gradient, .. },
+                pool @ &Op::PoolGradient {
+                    window, maps: count, input, output_gradient, input_gradient, ..
+                },
+            ) if input == maps && gradient == output_gradient => {
+                let elements = elements(&window, count);
+                let gradient = input_gradient;
+                (pool.clone(), Op::ActivationGradient { elements, activation, output: maps, gradient })
+            }
+            _ => continue,
+        };
+        (ops[index - 1], ops[index]) = (before, after);
+    }
+}
+
 /// Gives each product the activation behind it.
 fn activations(ops: &mut Vec<Op>) {
     for index in (1..ops.len()).rev() {
@@ -50,28 +103,30 @@ fn activations(ops: &mut Vec<Op>) {
 
 /// The output of an LRN that only the max pool behind it (and that pool's gradient) reads.
 fn fusible_norm(plan: &Plan, tower: usize) -> Option<BufferId> {
-    let candidates = plan.forward.iter().flat_map(|stage| match stage {
-        Stage::Compute(ops) => ops[tower].windows(2).collect::<Vec<_>>(),
-        Stage::Exchange(_) => Vec::new(),
-    });
-    candidates.into_iter().find_map(|pair| match pair {
-        [Op::Lrn { output, .. }, Op::Pool { kind: PoolKind::Max, input, .. }]
-            if output == input && !read_elsewhere(plan, tower, *output) =>
-        {
-            Some(*output)
+    neighbours(&plan.forward, tower, 2).find_map(|pair| match pair {
+        [Op::Lrn { output, .. }, Op::Pool { kind: PoolKind::Max, input, .. }] if output == input => {
+            let layers = |op: &Op| matches!(op, Op::Lrn { .. } | Op::Pool { .. } | Op::PoolGradient { .. });
+            (!used_elsewhere(plan, tower, *output, layers)).then_some(*output)
         }
         _ => None,
     })
 }
 
-/// Whether anything but one LRN, one pool and its gradient touches the buffer.
-fn read_elsewhere(plan: &Plan, tower: usize, buffer: BufferId) -> bool {
+/// Each `count` ops of a tower that follow each other.
+fn neighbours(stages: &[Stage], tower: usize, count: usize) -> impl Iterator<Item = &[Op]> {
+    stages.iter().flat_map(move |stage| match stage {
+        Stage::Compute(ops) => ops[tower].windows(count),
+        Stage::Exchange(_) => [].windows(count),
+    })
+}
+
+/// Whether anything but these ops uses the buffer.
+fn used_elsewhere(plan: &Plan, tower: usize, buffer: BufferId, by: impl Fn(&Op) -> bool) -> bool {
     let kept = plan.towers[tower].outputs.iter().any(|output| output.buffer == buffer);
     kept || plan.forward.iter().chain(&plan.backward).any(|stage| match stage {
-        Stage::Compute(ops) => ops[tower].iter().any(|op| {
-            !matches!(op, Op::Lrn { .. } | Op::Pool { .. } | Op::PoolGradient { .. })
-                && op.operands().iter().any(|(id, _)| *id == buffer)
-        }),
+        Stage::Compute(ops) => {
+            ops[tower].iter().any(|op| !by(op) && op.operands().iter().any(|(id, _)| *id == buffer))
+        }
         Stage::Exchange(exchange) => exchange.operands(tower).iter().any(|(id, _)| *id == buffer),
     })
 }
