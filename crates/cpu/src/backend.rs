@@ -1,7 +1,7 @@
 //! Places, towers and their memory.
 
 use crate::arena::{Block, Scratch, views};
-use crate::conv::Convolution;
+use crate::conv::{Convolution, Pooled};
 use crate::gemm::Kernel;
 use crate::isa::InstructionSet;
 use crate::kept::Kept;
@@ -85,6 +85,8 @@ pub struct CpuTower {
     pub(crate) parameters: Vec<Tensors>,
     pub(crate) labels: Vec<u32>,
     pub(crate) scratch: Scratch,
+    /// The convolution that is computed with its pool, if one is.
+    pub(crate) pooled: Option<Pooled>,
     input: BufferId,
 }
 
@@ -172,6 +174,7 @@ impl Backend for CpuBackend {
             parameters: plan_tower.parameters.iter().map(parameter).collect::<Result<_>>()?,
             labels: Vec::with_capacity(plan.batch),
             scratch: Scratch::new(pool.current_num_threads())?,
+            pooled: if self.convolution == Convolution::Automatic { Pooled::of(plan, tower)? } else { None },
             input: plan_tower.input,
         })
     }

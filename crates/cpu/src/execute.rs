@@ -2,11 +2,13 @@
 
 use crate::arena::views;
 use crate::backend::{CpuBackend, CpuTower, Machine, Tensors};
+use crate::conv::Pooled;
 use crate::gemm::Kernel;
 use crate::{conv, dense, dropout, elementwise, local, norm, pool};
 use ilsvrc_diagnostics::{Error, INTERNAL, Result};
-use ilsvrc_network::{Mode, Op, ParamId, Pass, Window};
+use ilsvrc_network::{BufferId, Mode, Op, ParamId, Pass, Window};
 use ilsvrc_random::{Purpose, Stream};
+use std::ops::Range;
 
 /// Elements of the maps that a window reads.
 fn read(window: &Window, maps: usize) -> usize {
@@ -53,6 +55,9 @@ pub(crate) fn execute(backend: &CpuBackend, tower: &mut CpuTower, op: &Op, pass:
         convolution: backend.convolution,
         scratch: &mut tower.scratch,
     };
+    if let Some(pooled) = tower.pooled.as_mut().filter(|pooled| pooled.takes(op)) {
+        return execute_pooled(machine, pooled, arena, &at, parameters, op, pass);
+    }
     match *op {
         Op::Conv { window, in_maps, out_maps, input, weights, bias, output, activation } => {
             sized(parameters, weights, window.size * window.size * in_maps, bias, out_maps)?;
@@ -221,6 +226,36 @@ pub(crate) fn execute(backend: &CpuBackend, tower: &mut CpuTower, op: &Op, pass:
             }
             Ok(())
         }
+    }
+}
+
+/// Runs an op that `pooled` takes.
+fn execute_pooled(
+    machine: &mut Machine,
+    pooled: &mut Pooled,
+    arena: &mut [f32],
+    at: &impl Fn(BufferId, usize) -> Result<Range<usize>>,
+    parameters: &mut [Tensors],
+    op: &Op,
+    pass: &Pass,
+) -> Result<()> {
+    match *op {
+        Op::Conv { window, in_maps, out_maps, input, weights, bias, .. } => {
+            sized(parameters, weights, window.size * window.size * in_maps, bias, out_maps)?;
+            let photos = at(input, read(&window, in_maps))?;
+            let ([x], [y]) = views(arena, [photos], [at(pooled.output, pooled.elements())?])?;
+            let [Tensors { value, kept, .. }, bias] = pair(parameters, weights, bias)?;
+            let kept = (pass.mode == Mode::Test).then_some(kept);
+            pooled.forward(machine, pass.batch, x, (value, kept), &bias.value, y)
+        }
+        Op::ConvWeightGradient { window, in_maps, out_maps, input, weights, bias, .. } => {
+            sized(parameters, weights, window.size * window.size * in_maps, bias, out_maps)?;
+            let photos = at(input, read(&window, in_maps))?;
+            let ([x, dy], []) = views(arena, [photos, at(pooled.output_gradient, pooled.elements())?], [])?;
+            let [dw, db] = gradients(parameters, weights, bias)?;
+            pooled.weight_gradient(machine, pass.batch, x, dy, dw, db)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -10,13 +10,13 @@ use std::ops::Range;
 
 /// Rows or columns of the input that output row or column `o` pools.
 #[inline(always)]
-fn covered(window: &Window, o: usize) -> Range<usize> {
+pub(crate) fn covered(window: &Window, o: usize) -> Range<usize> {
     let start = o * window.stride;
     start..(start + window.size).min(window.input)
 }
 
 /// Maps that are worked on together: the widest vector.
-const CHUNK: usize = 16;
+pub(crate) const CHUNK: usize = 16;
 
 /// Rows of one image, or the last few of them in turn.
 #[derive(Clone, Copy)]

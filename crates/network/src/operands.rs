@@ -106,7 +106,7 @@ impl Exchange {
 
 impl Stage {
     /// The buffers that the stage uses on `tower`, in order.
-    pub(crate) fn operands(&self, tower: usize) -> Vec<(BufferId, Access)> {
+    pub fn operands(&self, tower: usize) -> Vec<(BufferId, Access)> {
         self.clone().operands_mut(tower).into_iter().map(|(id, access)| (*id, access)).collect()
     }
 

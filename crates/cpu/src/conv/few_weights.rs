@@ -12,7 +12,7 @@ use rayon::prelude::*;
 const MOST_WEIGHTS: usize = 64 * 1024;
 
 /// Parts of a batch. Not a matter of threads, as their sums are added in order.
-const PARTS: usize = 32;
+pub(super) const PARTS: usize = 32;
 
 /// Elements of the packed gradients of some rows, which stay in a first-level cache while all weights are gone through.
 const BAND_ELEMENTS: usize = 8 * 1024;

@@ -4,11 +4,13 @@
 mod choice;
 mod few_weights;
 mod forward;
+mod pooled;
 mod weights;
 mod winograd;
 
 pub use choice::Convolution;
 pub(crate) use forward::{forward, input_gradient};
+pub(crate) use pooled::Pooled;
 pub(crate) use weights::{sum_rows, weight_gradient};
 
 /// The shape of a convolution.
