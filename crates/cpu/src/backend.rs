@@ -174,7 +174,7 @@ impl Backend for CpuBackend {
             parameters: plan_tower.parameters.iter().map(parameter).collect::<Result<_>>()?,
             labels: Vec::with_capacity(plan.batch),
             scratch: Scratch::new(pool.current_num_threads())?,
-            pooled: if self.convolution == Convolution::Automatic { Pooled::of(plan, tower)? } else { None },
+            pooled: Pooled::of(plan, tower, self.convolution)?,
             input: plan_tower.input,
         })
     }

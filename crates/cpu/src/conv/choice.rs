@@ -1,7 +1,7 @@
 //! Which way a convolution is computed.
 
 use super::Shape;
-use super::winograd::TILE;
+use super::winograd::{Photos, TILE};
 
 /// How convolutions are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,17 @@ impl Convolution {
         };
         (worth && shape.window.stride == 1).then_some(transformed)
     }
+
+    /// The transforms of photos, if they are to be used for the forward pass of a convolution. Whatever the batch: there are few
+    /// kernels to transform.
+    pub(super) fn of_photos(self, shape: &Shape) -> Option<Photos> {
+        let worth = match self {
+            Self::Automatic => shape.out_maps >= LEAST_MAPS,
+            Self::Direct => false,
+            Self::Winograd => true,
+        };
+        Photos::of(shape).filter(|_| worth)
+    }
 }
 
 #[cfg(test)]
@@ -76,5 +87,15 @@ mod tests {
         assert!(!chosen([55, 11, 4, 3, 48], 128), "no transforms");
         assert!(!chosen([27, 5, 2, 48, 128], 128), "a step of 2");
         assert!(!chosen([32, 5, 1, 3, 32], 128) && !chosen([13, 3, 1, 256, 8], 128), "few maps");
+        let of_photos = |[side, size, stride, in_maps, out_maps]: [usize; 5]| {
+            let window = Window { input: side, output: side, size, stride, pad: size / 2 };
+            Convolution::Automatic.of_photos(&Shape { window, in_maps, out_maps }).is_some()
+        };
+        assert!(of_photos([32, 5, 1, 3, 32]));
+        assert!(
+            ![[32, 5, 2, 3, 32], [32, 3, 1, 3, 32], [32, 5, 1, 4, 32], [32, 5, 1, 3, 8]]
+                .into_iter()
+                .any(of_photos)
+        );
     }
 }

@@ -4,10 +4,10 @@ use super::choice::Transformed;
 use super::{Padded, Shape, winograd};
 use crate::arena::Shared;
 use crate::backend::Machine;
-use crate::gemm::{Finish, Kernel, Left, MAX_ROWS, Matrix, Panels, Rows, Tile, pack};
+use crate::gemm::{Finish, Left, MAX_ROWS, Matrix, Rows, Tile, pack};
 use crate::kept::{Form, Kept};
 use ilsvrc_diagnostics::Result;
-use ilsvrc_network::{Activation, Window};
+use ilsvrc_network::Activation;
 use rayon::prelude::*;
 
 /// Elements of padded input that a task works on: with the panel of weights that it multiplies with, they stay in a
@@ -28,10 +28,19 @@ pub(crate) fn forward(
     activation: Activation,
     output: &mut [f32],
 ) -> Result<()> {
-    let Shape { out_maps, .. } = *shape;
-    let sliding = Sliding::of(shape);
-    let weights = Matrix { data: weights, stride: out_maps };
+    let Shape { window, out_maps, .. } = *shape;
+    let sliding = Sliding {
+        padded: shape.read(),
+        size: window.size,
+        stride: window.stride,
+        side: window.output,
+        maps: out_maps,
+    };
     let finish = Finish { accumulate: false, bias: Some(bias), activation };
+    if let Some(photos) = machine.convolution.of_photos(shape) {
+        return photos.forward(machine, batch, input, (weights, kept), finish, output);
+    }
+    let weights = Matrix { data: weights, stride: out_maps };
     let way = machine.convolution.transformed(shape, sliding.side, batch, kept.is_some());
     sliding.compute(way, machine, batch, input, (&weights, kept), finish, output)
 }
@@ -84,7 +93,7 @@ impl Rows for Flipped<'_> {
 pub(super) struct Sliding {
     pub(super) padded: Padded,
     size: usize,
-    pub(super) stride: usize,
+    stride: usize,
     /// Side of the maps written.
     pub(super) side: usize,
     /// Maps written.
@@ -98,20 +107,13 @@ struct Part {
 }
 
 impl Sliding {
-    /// The windows of a convolution.
-    pub(super) fn of(shape: &Shape) -> Self {
-        let Shape { window, out_maps, .. } = *shape;
-        let Window { size, stride, output: side, .. } = window;
-        Self { padded: shape.read(), size, stride, side, maps: out_maps }
-    }
-
     /// Padded rows under `rows` rows of windows.
     fn padded_rows(&self, rows: usize) -> usize {
         (rows - 1) * self.stride + self.size
     }
 
     /// Padded elements under `rows` rows of windows.
-    pub(super) fn elements(&self, rows: usize) -> usize {
+    fn elements(&self, rows: usize) -> usize {
         self.padded_rows(rows) * self.padded.width * self.padded.maps
     }
 
@@ -157,7 +159,8 @@ impl Sliding {
     ) -> Result<()> {
         let kernel = machine.kernel;
         let panels = kernel.panels(self.maps);
-        let terms = self.size * self.size * self.padded.maps;
+        let run = self.size * self.padded.maps;
+        let terms = self.size * run;
         let (group, bands) = self.split(batch, machine.pool.current_num_threads());
         let rows = self.side.div_ceil(bands);
         let length = panels.packed(terms);
@@ -167,7 +170,7 @@ impl Sliding {
             Some(kept) => kept.weights(Form::Packed, length)?,
             None => (packed, false),
         };
-        let segments = self.segments();
+        let segments: Vec<usize> = (0..self.size).map(|y| y * self.padded.width * self.padded.maps).collect();
         let output = Shared::new(output);
 
         let task = |part: Part, packed: &[f32]| {
@@ -180,10 +183,29 @@ impl Sliding {
             }
             let positions = part.images.len() * part.rows.len() * self.side;
             let first = (part.images.start * self.side + part.rows.start) * self.side;
-            let to = output.strided(first * self.maps, positions, self.maps, self.maps);
-            let factors = Factors { kernel, panels, packed, segments: &segments, finish };
-            // SAFETY: positions `first..` of the output are this task's alone.
-            unsafe { self.multiply(&factors, buffer, part.rows.len(), positions, to) };
+            for panel in panels.iter() {
+                let b = &packed[terms * panel.first..][..terms * panel.width];
+                let finish = Finish { bias: finish.bias.map(|bias| &bias[panel.first..]), ..finish };
+                let mut windows = Windows::new(self, image_elements, part.rows.len());
+                for tile in kernel.tiles(positions, &panel) {
+                    let mut starts = [0; MAX_ROWS];
+                    let starts = &mut starts[..tile.len()];
+                    starts.fill_with(|| windows.next());
+                    let tile = Tile {
+                        a: buffer,
+                        left: Left::Rows(starts),
+                        segments: &segments,
+                        inner: run,
+                        b,
+                        panel,
+                        c: output.at((first + tile.start) * self.maps + panel.first),
+                        c_stride: self.maps,
+                        finish,
+                    };
+                    // SAFETY: positions `first..` of the output are this task's alone.
+                    unsafe { kernel.run(&tile) };
+                }
+            }
         };
 
         machine.pool.install(|| {
@@ -199,58 +221,6 @@ impl Sliding {
         });
         Ok(())
     }
-
-    /// Where each row of a window begins, counted from its first.
-    pub(super) fn segments(&self) -> Vec<usize> {
-        (0..self.size).map(|y| y * self.padded.width * self.padded.maps).collect()
-    }
-
-    /// Computes `positions` outputs from padded images in `buffer`, each with so many rows of windows.
-    ///
-    /// # Safety
-    /// `to` has `positions` positions of all maps, which nobody else uses meanwhile.
-    pub(super) unsafe fn multiply(
-        &self,
-        factors: &Factors,
-        buffer: &[f32],
-        rows: usize,
-        positions: usize,
-        to: *mut f32,
-    ) {
-        let Factors { kernel, panels, packed, segments, finish } = *factors;
-        let inner = self.size * self.padded.maps;
-        let terms = self.size * inner;
-        for panel in panels.iter() {
-            let b = &packed[terms * panel.first..][..terms * panel.width];
-            let finish = Finish { bias: finish.bias.map(|bias| &bias[panel.first..]), ..finish };
-            let mut windows = Windows::new(self, self.elements(rows), rows);
-            for tile in kernel.tiles(positions, &panel) {
-                let mut starts = [0; MAX_ROWS];
-                let starts = &mut starts[..tile.len()];
-                starts.fill_with(|| windows.next());
-                // SAFETY: the caller's promise, for the call too.
-                unsafe {
-                    let c = to.add(tile.start * self.maps + panel.first);
-                    let left = Left::Rows(starts);
-                    let tile =
-                        Tile { a: buffer, left, segments, inner, b, panel, c, c_stride: self.maps, finish };
-                    kernel.run(&tile);
-                }
-            }
-        }
-    }
-}
-
-/// What the windows are multiplied with.
-#[derive(Clone, Copy)]
-pub(super) struct Factors<'a> {
-    pub(super) kernel: Kernel,
-    pub(super) panels: Panels,
-    /// The weights, in these panels.
-    pub(super) packed: &'a [f32],
-    /// See [`Sliding::segments`].
-    pub(super) segments: &'a [usize],
-    pub(super) finish: Finish<'a>,
 }
 
 /// Where the windows of a task begin in its buffer, in the order of their outputs.

@@ -7,24 +7,18 @@
 //! so that its sum is the gradient of the bias.
 
 use super::few_weights::PARTS;
-use super::forward::{Factors, Sliding};
-use super::{Padded, Shape};
+use super::winograd::{COLOURS, Photos, SIZE, TILE};
+use super::{Convolution, Padded, Shape};
 use crate::arena::{Block, Shared};
 use crate::backend::Machine;
-use crate::gemm::{Finish, Matrix, STORE, Vector, VectorWork, pack, run_on_vectors};
+use crate::gemm::{Finish, STORE, Vector, VectorWork, run_on_vectors};
 use crate::isa::Work;
-use crate::kept::{Form, Kept};
+use crate::kept::Kept;
 use crate::pool::{CHUNK, covered};
 use ilsvrc_diagnostics::Result;
 use ilsvrc_network::{Activation, BufferId, Op, Plan, PoolKind, Stage, Window};
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// Side of the kernels.
-const SIZE: usize = 5;
-
-/// Maps of a photo.
-const COLOURS: usize = 3;
 
 /// Numbers of a kernel's row.
 const RUN: usize = SIZE * COLOURS;
@@ -37,7 +31,9 @@ const KERNEL: usize = SIZE * ROW;
 
 /// The convolution of a plan that is computed with its pool.
 pub(crate) struct Pooled {
-    shape: Shape,
+    /// What the convolution reads.
+    padded: Padded,
+    photos: Photos,
     activation: Activation,
     pool: Window,
     /// The maps between the two, and their gradient. Nothing is in these buffers.
@@ -53,7 +49,7 @@ pub(crate) struct Pooled {
 
 impl Pooled {
     /// The convolution of photos of a tower that learns, if only a max pool behind it and their gradients use what it writes.
-    pub(crate) fn of(plan: &Plan, tower: usize) -> Result<Option<Self>> {
+    pub(crate) fn of(plan: &Plan, tower: usize, way: Convolution) -> Result<Option<Self>> {
         fn pairs(stages: &[Stage], tower: usize) -> impl Iterator<Item = &[Op]> {
             stages.iter().flat_map(move |stage| match stage {
                 Stage::Compute(ops) => ops[tower].windows(2),
@@ -62,14 +58,15 @@ impl Pooled {
         }
         let layers = pairs(&plan.forward, tower).find_map(|pair| match *pair {
             [
-                Op::Conv { window, in_maps: COLOURS, out_maps, output: maps, activation, .. },
+                Op::Conv { window, in_maps, out_maps, output: maps, activation, .. },
                 Op::Pool { kind: PoolKind::Max, window: pool, input, output, .. },
-            ] if input == maps && window.size == SIZE && activation != Activation::Tanh => {
-                Some((Shape { window, in_maps: COLOURS, out_maps }, activation, pool, maps, output))
+            ] if input == maps && activation != Activation::Tanh => {
+                let shape = Shape { window, in_maps, out_maps };
+                way.of_photos(&shape).map(|photos| (photos, shape.read(), activation, pool, maps, output))
             }
             _ => None,
         });
-        let Some((shape, activation, pool, maps, output)) = layers else { return Ok(None) };
+        let Some((photos, padded, activation, pool, maps, output)) = layers else { return Ok(None) };
         // One directly behind the other, or what the first one reads might be gone.
         let gradients = pairs(&plan.backward, tower).find_map(|pair| match *pair {
             [
@@ -90,9 +87,9 @@ impl Pooled {
         if [uses(maps), uses(gradient)] != [3, 2] {
             return Ok(None);
         }
-        let winners = plan.batch * pool.output * pool.output * shape.out_maps;
+        let winners = plan.batch * pool.output * pool.output * photos.maps;
         let winners = Block::zeroed(winners, "where the largest of each window is")?;
-        Ok(Some(Self { shape, activation, pool, maps, gradient, output, output_gradient, winners }))
+        Ok(Some(Self { padded, photos, activation, pool, maps, gradient, output, output_gradient, winners }))
     }
 
     /// Whether this op is one of those that are computed together: the convolution with its pool, the gradient of the weights
@@ -108,12 +105,11 @@ impl Pooled {
 
     /// Elements that the pool writes of an image.
     pub(crate) fn elements(&self) -> usize {
-        self.pool.output * self.pool.output * self.shape.out_maps
+        self.pool.output * self.pool.output * self.photos.maps
     }
 
     fn patches(&self) -> Patches {
-        let Window { stride, output, .. } = self.shape.window;
-        Patches { padded: self.shape.read(), stride, columns: output }
+        Patches { padded: self.padded, columns: self.photos.side }
     }
 
     /// `output = pool(activation(conv(input, weights) + bias))`
@@ -122,55 +118,37 @@ impl Pooled {
         machine: &mut Machine,
         batch: usize,
         input: &[f32],
-        (weights, kept): (&[f32], Option<&mut Kept>),
+        weights: (&[f32], Option<&mut Kept>),
         bias: &[f32],
         output: &mut [f32],
     ) -> Result<()> {
-        let Self { shape, pool, activation, .. } = *self;
-        let patches = self.patches();
-        let sliding = Sliding::of(&shape);
-        let maps = shape.out_maps;
-        let kernel = machine.kernel;
-        let panels = kernel.panels(maps);
-        let terms = SIZE * RUN;
-        let length = panels.packed(terms);
-        // Where images are few, each is cut into bands; rows at their edges are computed twice.
+        let Self { photos, pool, activation, .. } = *self;
+        let Photos { side, maps, .. } = photos;
+        let set = machine.set;
+        // Where images are few, each is cut into bands; rows of tiles at their edges are computed twice.
         let bands = (2 * machine.pool.current_num_threads()).div_ceil(batch).min(pool.output);
-        let rows_under =
-            |rows: Range<usize>| covered(&pool, rows.start).start..covered(&pool, rows.end - 1).end;
-        let most = pool.output.div_ceil(bands) * pool.stride + pool.size;
-        let photo = sliding.elements(most).next_multiple_of(CHUNK);
-        let shared = if kept.is_some() { 0 } else { length };
-        let (packed, own) = machine.scratch.get(shared, photo + most * sliding.side * maps)?;
-        let (packed, ready) = match kept {
-            Some(kept) => kept.weights(Form::Packed, length)?,
-            None => (packed, false),
+        let band = |band: usize| pool.output * band / bands..pool.output * (band + 1) / bands;
+        let tiles_under = |rows: &Range<usize>| {
+            covered(&pool, rows.start).start / TILE..covered(&pool, rows.end - 1).end.div_ceil(TILE)
         };
+        let most = (0..bands).map(|i| tiles_under(&band(i)).len()).max().unwrap_or(0);
+        let between = most * TILE * side * maps;
+        let (kernels, own) = photos.kernels(set, machine.scratch, weights, between + photos.memory(most))?;
         // What ReLU leaves of the largest is the larger of that and 0.
         let least = if activation == Activation::Relu { 0.0 } else { f32::NEG_INFINITY };
-        let segments = sliding.segments();
-        let set = machine.set;
+        let finish = Finish { bias: Some(bias), ..STORE };
+        let patches = self.patches();
         let winners = Shared::new(&mut self.winners);
         let output = Shared::new(output);
         machine.pool.install(|| {
-            if !ready {
-                pack(&Matrix { data: weights, stride: maps }, terms, panels, packed);
-            }
-            let finish = Finish { bias: Some(bias), ..STORE };
-            let factors = Factors { kernel, panels, packed, segments: &segments, finish };
             (0..batch * bands).into_par_iter().for_each(|task| {
-                let (image, band) = (task / bands, task % bands);
-                let rows = pool.output * band / bands..pool.output * (band + 1) / bands;
-                let Range { start: first, end } = rows_under(rows.clone());
-                let count = end - first;
+                let (image, rows) = (task / bands, band(task % bands));
+                let tiles = tiles_under(&rows);
+                let first = tiles.start * TILE;
                 // SAFETY: one call in a task without parallel work.
-                let (padded, between) = unsafe { own.own() }.split_at_mut(photo);
-                let padded = &mut padded[..sliding.elements(count)];
-                let stored = sliding.padded.stored();
-                sliding.padded.copy(&input[image * stored..][..stored], first * sliding.stride, padded);
-                let positions = count * sliding.side;
-                // SAFETY: `between` is this task's, of `most` rows.
-                unsafe { sliding.multiply(&factors, padded, count, positions, between.as_mut_ptr()) };
+                let (between, memory) = unsafe { own.own() }.split_at_mut(between);
+                let photo = &input[image * patches.padded.stored()..][..patches.padded.stored()];
+                photos.convolve(set, kernels, finish, photo, tiles, memory, between);
                 let row = pool.output * maps;
                 let written =
                     (image * pool.output + rows.start) * row..(image * pool.output + rows.end) * row;
@@ -193,11 +171,11 @@ impl Pooled {
         bias_gradient: &mut [f32],
     ) -> Result<()> {
         let patches = self.patches();
-        let maps = self.shape.out_maps;
+        let maps = self.photos.maps;
         let pooled = self.pool.output;
         let parts = PARTS.min(batch);
-        // The last patch is read with what lies behind its row.
-        let row = patches.padded.width * COLOURS + ROW;
+        // The last patch is read with what lies behind its row. What follows begins a cache line, as its vectors do.
+        let row = (patches.padded.width * COLOURS + ROW).next_multiple_of(ROW);
         let (all_sums, own) = machine.scratch.get(parts * maps * KERNEL, row + patches.elements())?;
         let set = machine.set;
         let winners = &self.winners[..];
@@ -251,8 +229,6 @@ impl Pooled {
 #[derive(Clone, Copy)]
 struct Patches {
     padded: Padded,
-    /// Step of the windows.
-    stride: usize,
     /// Windows of a row.
     columns: usize,
 }
@@ -275,7 +251,7 @@ impl Patches {
     /// Where the patch of a window begins; its rows are a row of the photo apart.
     #[inline(always)]
     fn offset(&self, y: usize, x: usize) -> u32 {
-        (y * self.stride * self.row() + x * ROW) as u32
+        (y * self.row() + x * ROW) as u32
     }
 }
 
@@ -295,7 +271,7 @@ impl Work for Spread<'_> {
         let width = patches.padded.width * COLOURS;
         for (y, to) in to.chunks_exact_mut(patches.row()).take(patches.padded.width).enumerate() {
             patches.padded.copy(photo, y, &mut row[..width]);
-            let windows = row.windows(ROW).step_by(patches.stride * COLOURS);
+            let windows = row.windows(ROW).step_by(COLOURS);
             for (to, from) in to.as_chunks_mut::<ROW>().0.iter_mut().zip(windows) {
                 to.copy_from_slice(from);
                 to[RUN] = 1.0;
@@ -348,10 +324,19 @@ impl Work for Largest<'_> {
                         }
                     }
                 }
-                out[map..][..count].copy_from_slice(&largest[..count]);
-                winners[i * maps + map..][..count].copy_from_slice(&winner.map(f32::from_bits)[..count]);
+                store(largest, &mut out[map..][..count]);
+                store(winner.map(f32::from_bits), &mut winners[i * maps + map..][..count]);
             }
         }
+    }
+}
+
+/// Stores what there is room for, at once where that is all: a copy of unknown length is a call.
+#[inline(always)]
+fn store(values: [f32; CHUNK], to: &mut [f32]) {
+    match <&mut [f32; CHUNK]>::try_from(&mut *to) {
+        Ok(to) => *to = values,
+        Err(_) => to.copy_from_slice(&values[..to.len()]),
     }
 }
 
@@ -412,7 +397,8 @@ mod tests {
     use ilsvrc_network::{Layer, Net, Use, examples};
 
     fn is_pooled(net: &Net, use_: Use) -> bool {
-        Pooled::of(&Plan::new(net, 2, use_).unwrap(), 0).unwrap().is_some()
+        let plan = Plan::new(net, 2, use_).unwrap();
+        Pooled::of(&plan, 0, Convolution::Automatic).unwrap().is_some()
     }
 
     #[test]

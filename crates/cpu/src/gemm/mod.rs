@@ -51,6 +51,14 @@ pub(crate) struct Finish<'a> {
     pub(crate) activation: Activation,
 }
 
+impl Finish<'_> {
+    /// Whether nothing is done but to store them.
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        !self.accumulate && self.bias.is_none() && self.activation == Activation::None
+    }
+}
+
 /// `C = sums`
 pub(crate) const STORE: Finish<'static> =
     Finish { accumulate: false, bias: None, activation: Activation::None };
@@ -304,6 +312,14 @@ unsafe fn tile<V: Vector, const R: usize, const N: usize>(t: &Tile) {
                     }
                 }
             }
+        }
+        if t.finish.is_plain() && t.panel.columns == N * V::LANES {
+            for (i, row) in sums.iter().enumerate() {
+                for (v, sum) in row.iter().enumerate() {
+                    sum.store(t.c.add(i * t.c_stride + v * V::LANES));
+                }
+            }
+            return;
         }
         // The epilogue's branches would keep its loops, and so the sums, out of registers: it reads a copy.
         let mut copy = MaybeUninit::<[[V; N]; R]>::uninit();

@@ -1,6 +1,7 @@
 //! Convolution, and with turned kernels its input gradient.
 
-use super::transform::{Input, Kernel, Output, Sink, Transform};
+use super::outputs::OutputTile;
+use super::transform::{Input, Kernel, Output, Transform};
 use super::vectors::{EachSpan, Maps, Span, Spread};
 use super::{SKEW, TILE, TileOf, Tiling};
 use crate::arena::Shared;
@@ -11,7 +12,6 @@ use crate::gemm::{
 };
 use crate::kept::{Form, Kept};
 use ilsvrc_diagnostics::Result;
-use ilsvrc_network::Activation;
 use rayon::prelude::*;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -241,70 +241,28 @@ impl<const P: usize> VectorWork for Outputs<'_, P> {
             let to = to.strided(first, rows, row, columns * maps);
             let bias = finish.bias.map(|bias| bias[..maps].as_ptr());
             let activation = finish.activation;
-            let mut tile = OutputTile::<P> { sums, stride, to, row, maps, rows, columns, bias, activation };
+            let to = OutputTile { to, row, maps, rows, columns, bias, activation };
+            let mut tile = SumsOf::<P> { sums, stride, to };
             // SAFETY: the caller's promise; the outputs of its tiles are this task's alone.
             unsafe { tile.spans::<V>(maps) };
         }
     }
 }
 
-/// The outputs of a tile.
-struct OutputTile<const P: usize> {
+/// A tile's sums of products.
+struct SumsOf<const P: usize> {
     /// Its row in the first matrix of sums.
     sums: *const f32,
     /// Elements between matrices.
     stride: usize,
-    /// Its first position among the outputs; nobody else uses them.
-    to: *mut f32,
-    /// Elements between rows of outputs.
-    row: usize,
-    maps: usize,
-    /// How many of its rows and columns there are.
-    rows: usize,
-    columns: usize,
-    /// Of each map.
-    bias: Option<*const f32>,
-    activation: Activation,
+    to: OutputTile,
 }
 
-impl<const P: usize> EachSpan for OutputTile<P> {
+impl<const P: usize> EachSpan for SumsOf<P> {
     #[inline(always)]
     unsafe fn span<V: Vector, const WHOLE: bool>(&mut self, span: Span<WHOLE>) {
         let from = Spread::<_, P, WHOLE> { first: self.sums, step: self.stride, span };
         // SAFETY: the caller's promise, and those of the fields.
-        unsafe {
-            let bias = self.bias.map_or(V::splat(0.0), |bias| span.load::<V>(bias).0);
-            <Output as Transform<P, TILE>>::square(&from, &mut Finished { of: self, span, bias });
-        }
-    }
-}
-
-/// Some maps of the outputs of a tile.
-struct Finished<'a, V, const P: usize, const WHOLE: bool> {
-    of: &'a OutputTile<P>,
-    span: Span<WHOLE>,
-    bias: V,
-}
-
-impl<V: Vector, const P: usize, const WHOLE: bool> Sink<Maps<V>> for Finished<'_, V, P, WHOLE> {
-    #[inline(always)]
-    unsafe fn put(&mut self, y: usize, x: usize, Maps(value): Maps<V>) {
-        let of = self.of;
-        if y >= of.rows || x >= of.columns {
-            return;
-        }
-        // SAFETY: the caller's promise, and those of the tile.
-        unsafe {
-            let mut value = value.add(self.bias);
-            if of.activation == Activation::Relu {
-                // In this order a NaN goes on instead of becoming 0.
-                value = V::splat(0.0).max(value);
-            }
-            let to = of.to.add(y * of.row + x * of.maps);
-            self.span.store(Maps(value), to);
-            if of.activation == Activation::Tanh {
-                self.span.of(to).iter_mut().for_each(|x| *x = x.tanh());
-            }
-        }
+        unsafe { <Output as Transform<P, TILE>>::square(&from, &mut self.to.span::<V, WHOLE>(span)) };
     }
 }

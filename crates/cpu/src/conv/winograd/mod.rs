@@ -3,6 +3,8 @@
 //! instead of `n^2 size^2`. Tiles are of 4 x 4: 36 instead of 144 for 3 x 3 kernels, 64 instead of 400 for 5 x 5.
 
 mod forward;
+mod outputs;
+mod photos;
 #[cfg(test)]
 mod points_tests;
 mod transform;
@@ -12,6 +14,7 @@ mod weights;
 use super::Padded;
 use crate::gemm::Vector;
 pub(super) use forward::run;
+pub(super) use photos::{COLOURS, Photos, SIZE};
 use std::marker::PhantomData;
 use transform::Transform;
 use vectors::{EachSpan, Maps, Scattered, Span, Spread};
