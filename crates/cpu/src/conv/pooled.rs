@@ -211,9 +211,14 @@ impl Pooled {
             });
         });
         let (all, others) = all_sums.split_at_mut(maps * KERNEL);
-        for sums in others.chunks_exact(maps * KERNEL) {
-            all.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
-        }
+        machine.pool.install(|| {
+            all.par_chunks_exact_mut(KERNEL).enumerate().for_each(|(map, kernel)| {
+                for sums in others.chunks_exact(maps * KERNEL) {
+                    let sums = &sums[map * KERNEL..][..KERNEL];
+                    kernel.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
+                }
+            });
+        });
         for (map, kernel) in all.chunks_exact(KERNEL).enumerate() {
             bias_gradient[map] = kernel[RUN];
             for (i, gradient) in weights_gradient[map..].iter_mut().step_by(maps).enumerate() {

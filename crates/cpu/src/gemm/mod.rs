@@ -313,7 +313,8 @@ unsafe fn tile<V: Vector, const R: usize, const N: usize>(t: &Tile) {
                 }
             }
         }
-        if t.finish.is_plain() && t.panel.columns == N * V::LANES {
+        // Straight from registers, but for rows that begin anywhere: stores that cross cache lines would pile up.
+        if t.finish.is_plain() && t.panel.columns == N * V::LANES && t.c_stride.is_multiple_of(V::LANES) {
             for (i, row) in sums.iter().enumerate() {
                 for (v, sum) in row.iter().enumerate() {
                     sum.store(t.c.add(i * t.c_stride + v * V::LANES));

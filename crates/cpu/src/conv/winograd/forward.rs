@@ -18,7 +18,7 @@ use std::ops::Range;
 
 /// Elements of a task's transformed inputs and sums: as many as the weights have, which each task reads once, but not
 /// so many that they only pass through the caches, nor so few that the kernels have no rows to work on.
-const TASK_ELEMENTS: [usize; 2] = [128 * 1024, 1024 * 1024];
+const TASK_ELEMENTS: [usize; 2] = [64 * 1024, 1024 * 1024];
 
 /// Rows of weights that a task transforms.
 const TASK_ROWS: usize = 8;
