@@ -95,12 +95,16 @@ impl Rows {
             let row = &data[self.row(y)];
             for x in xs.clone() {
                 let values = &row[x * self.maps + map..][..count];
+                // One instruction, where `max` looks for NaN too.
+                let one = |largest: &mut f32, value: f32| {
+                    *largest = if value > *largest { value } else { *largest }
+                };
                 if let Ok(values) = <&[f32; CHUNK]>::try_from(values) {
                     for c in 0..CHUNK {
-                        largest[c] = largest[c].max(values[c]);
+                        one(&mut largest[c], values[c]);
                     }
                 } else {
-                    largest.iter_mut().zip(values).for_each(|(m, v)| *m = m.max(*v));
+                    largest.iter_mut().zip(values).for_each(|(m, v)| one(m, *v));
                 }
             }
         }
@@ -170,6 +174,7 @@ pub(crate) fn forward(
                         rows.maxima(input, ys, xs, out);
                     }
                     PoolKind::Avg => {
+                        rows.prefetch(input, window, &ys, &xs);
                         let share = 1.0 / (ys.len() * xs.len()) as f32;
                         out.fill(0.0);
                         for y in ys {

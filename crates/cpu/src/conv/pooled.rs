@@ -320,7 +320,7 @@ impl Work for Largest<'_> {
                         // Masks of bits are computed on vectors, where branches are not.
                         let mut one = |c: usize, value: f32| {
                             let larger = u32::from(value > largest[c]).wrapping_neg();
-                            largest[c] = largest[c].max(value);
+                            largest[c] = if value > largest[c] { value } else { largest[c] };
                             winner[c] = winner[c] & !larger | offset & larger;
                         };
                         match <&[f32; CHUNK]>::try_from(values) {

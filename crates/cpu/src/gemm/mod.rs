@@ -52,10 +52,10 @@ pub(crate) struct Finish<'a> {
 }
 
 impl Finish<'_> {
-    /// Whether nothing is done but to store them.
+    /// Whether nothing is done but to store them, or to add them to what is there.
     #[inline(always)]
     fn is_plain(&self) -> bool {
-        !self.accumulate && self.bias.is_none() && self.activation == Activation::None
+        self.bias.is_none() && self.activation == Activation::None
     }
 }
 
@@ -317,7 +317,8 @@ unsafe fn tile<V: Vector, const R: usize, const N: usize>(t: &Tile) {
         if t.finish.is_plain() && t.panel.columns == N * V::LANES && t.c_stride.is_multiple_of(V::LANES) {
             for (i, row) in sums.iter().enumerate() {
                 for (v, sum) in row.iter().enumerate() {
-                    sum.store(t.c.add(i * t.c_stride + v * V::LANES));
+                    let c = t.c.add(i * t.c_stride + v * V::LANES);
+                    if t.finish.accumulate { V::load(c).add(*sum).store(c) } else { sum.store(c) }
                 }
             }
             return;

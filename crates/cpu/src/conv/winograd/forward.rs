@@ -204,6 +204,12 @@ impl<const P: usize> VectorWork for Inputs<'_, P> {
     unsafe fn run<V: Vector>(self) {
         let maps = self.tiling.padded.maps;
         for (tile, start) in self.tiles.zip((0..).step_by(maps)) {
+            self.tiling.prefetch(
+                tile + self.tiling.across,
+                self.tiling.padded.side,
+                maps,
+                self.from.as_ptr(),
+            );
             let positions = &self.tiling.positions(tile, self.from, self.zeros);
             let to = self.out.strided(start, P * P, self.stride, maps);
             let mut tile =
@@ -232,6 +238,7 @@ impl<const P: usize> VectorWork for Outputs<'_, P> {
         let Self { tiling, maps, sums, tiles, stride, finish, to } = self;
         let last = (P * P - 1) * stride;
         for (tile, number) in tiles.enumerate() {
+            tiling.prefetch(number + tiling.across, tiling.side, maps, to.at(0));
             let place = tiling.place(number);
             let sums = sums[tile * maps..][..last + maps].as_ptr();
             let row = tiling.side * maps;

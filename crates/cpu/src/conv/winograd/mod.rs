@@ -13,6 +13,7 @@ mod weights;
 
 use super::Padded;
 use crate::gemm::Vector;
+use crate::isa::prefetch;
 pub(super) use forward::run;
 pub(super) use photos::{COLOURS, Photos, SIZE};
 use std::marker::PhantomData;
@@ -26,6 +27,9 @@ pub(super) const TILE: usize = 4;
 /// What is stored for one product begins this far after a multiple of a page, or that of all products would share a few
 /// lines of a cache.
 const SKEW: usize = 16;
+
+/// Elements of a cache line.
+const LINE: usize = 16;
 
 /// How the outputs of maps are cut into tiles.
 #[derive(Clone, Copy)]
@@ -63,6 +67,18 @@ impl Tiling {
     fn place(&self, tile: usize) -> Place {
         let (image, tile) = (tile / self.tiles(), tile % self.tiles());
         Place { image, y: tile / self.across * TILE, x: tile % self.across * TILE }
+    }
+
+    /// Asks for what lies in maps of `side` where a tile's outputs do; of a tile behind the last, for nothing that matters.
+    #[inline(always)]
+    fn prefetch(&self, tile: usize, side: usize, maps: usize, data: *const f32) {
+        let Place { image, y, x } = self.place(tile);
+        for y in y..side.min(y + TILE) {
+            let row = data.wrapping_add(((image * side + y) * side + x) * maps);
+            for line in (0..TILE.min(side.saturating_sub(x)) * maps).step_by(LINE) {
+                prefetch(row.wrapping_add(line));
+            }
+        }
     }
 
     /// Where the maps of each of the `S x S` positions from a tile's first on lie in `input`; `zeros` for those outside.

@@ -166,6 +166,8 @@ impl<T: Transform<S, P>, const S: usize, const P: usize> VectorWork for Pack<'_,
     unsafe fn run<V: Vector>(self) {
         let Tiles { first, count, rows, row, zeros } = self.tiles;
         for tile in 0..count {
+            let Padded { side, maps, .. } = self.tiling.padded;
+            self.tiling.prefetch(first + tile + self.tiling.across, side, maps, self.from.as_ptr());
             let positions = &self.tiling.positions::<S>(first + tile, self.from, zeros);
             for panel in self.to.panels.iter() {
                 let start = rows * panel.first + (row + tile) * panel.width;
