@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 /** A spec.json. */
 interface Spec {
@@ -31,25 +31,24 @@ const specs = join(root, 'tests/specs');
 describe.each(globSync('*/*/spec.json', { cwd: specs }).sort())('%s', (path) => {
   const folder = join(specs, dirname(path));
   const spec: Spec = JSON.parse(readFileSync(join(specs, path), 'utf8'));
-  const place = mkdtempSync(join(tmpdir(), 'ilsvrc-spec-'));
-  for (const [name, content] of Object.entries(spec.files ?? {})) {
-    const file = join(place, name);
-    mkdirSync(content === null ? file : dirname(file), { recursive: true });
-    if (content !== null) writeFileSync(file, content);
-  }
-  spec.steps.forEach((step, index) => {
-    const last = index === spec.steps.length - 1;
-    test(`ilsvrc ${step.args.join(' ')}`, async () => {
-      try {
-        const result = await run(step.args, place, step.env);
-        expect(result.status, result.stderr).toBe(step.exit ?? 0);
-        compare(step.stdout, result.stdout);
-        compare(step.stderr, result.stderr);
-      } finally {
-        if (last) rmSync(place, { recursive: true });
-      }
-    });
+  let place = '';
+  beforeAll(() => {
+    place = mkdtempSync(join(tmpdir(), 'ilsvrc-spec-'));
+    for (const [name, content] of Object.entries(spec.files ?? {})) {
+      const file = join(place, name);
+      mkdirSync(content === null ? file : dirname(file), { recursive: true });
+      if (content !== null) writeFileSync(file, content);
+    }
   });
+  afterAll(() => rmSync(place, { recursive: true }));
+  for (const step of spec.steps) {
+    test(`ilsvrc ${step.args.join(' ')}`, async () => {
+      const result = await run(step.args, place, step.env);
+      expect(result.status, result.stderr).toBe(step.exit ?? 0);
+      compare(step.stdout, result.stdout);
+      compare(step.stderr, result.stderr);
+    });
+  }
 
   function compare(name: string | undefined, printed: string): void {
     if (name === undefined) return;
