@@ -5,7 +5,7 @@
 use ilsvrc_cpu::{Convolution, CpuBackend, instruction_set, peak_gflops};
 use ilsvrc_network::{
     Activation, Backend, Buffer, BufferId, Learning, Mode, Net, Norm, Op, ParamId, Parameter, Pass, Plan,
-    PoolKind, TowerPlan, Window,
+    PoolKind, Slot, TowerPlan, Window,
 };
 use std::time::Instant;
 
@@ -156,6 +156,11 @@ impl Bench {
             self.backend
                 .write_buffer(&mut tower, BufferId(i), &noise(elements * self.batch))
                 .expect("a buffer");
+        }
+        // Memory that nobody wrote is one page of zeros, which the first cache holds.
+        for (i, shape) in parameters.iter().enumerate() {
+            let values = noise(shape.iter().product());
+            self.backend.write_parameter(&mut tower, ParamId(i), Slot::Value, &values).expect("a parameter");
         }
         let pass = Pass { batch: self.batch, mode: Mode::Train { seed: 1, step: 0, first: 0 } };
         for (what, op) in ops {

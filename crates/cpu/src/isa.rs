@@ -107,6 +107,15 @@ pub(crate) fn prefetch(p: *const f32) {
     let _ = p;
 }
 
+/// [`prefetch`] of `elements` that follow each other.
+#[inline(always)]
+pub(crate) fn prefetch_run(first: *const f32, elements: usize) {
+    const LINE: usize = 64 / size_of::<f32>();
+    for element in (0..elements).step_by(LINE) {
+        prefetch(first.wrapping_add(element));
+    }
+}
+
 /// Loops that the compiler vectorises for each level. `run` must be `#[inline(always)]` (and what it calls): it is
 /// then compiled inside a function that has the level's target features. Without `mul_add` the results of all levels
 /// are the same bits.

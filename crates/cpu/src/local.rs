@@ -6,7 +6,7 @@
 use crate::arena::{PerThread, Shared};
 use crate::backend::Machine;
 use crate::conv::{Shape, sum_rows};
-use crate::gemm::{Finish, Left, MAX_ROWS, Matrix, Rows, STORE, Tile, pack_rows};
+use crate::gemm::{Ahead, Finish, Left, MAX_ROWS, Matrix, Rows, STORE, Tile, pack_rows};
 use ilsvrc_diagnostics::Result;
 use ilsvrc_network::{Activation, Window};
 use rayon::prelude::*;
@@ -131,6 +131,7 @@ pub(crate) fn weight_gradient(
                             c: result.at((row + tile.start) * out_maps + columns.start + panel.first),
                             c_stride: out_maps,
                             finish: STORE,
+                            ahead: Ahead::NOTHING,
                         };
                         // SAFETY: as above.
                         unsafe { kernel.run(&tile) };
@@ -232,6 +233,7 @@ impl Joined {
                             c: output.at(tile.start * to.positions * to.maps + column),
                             c_stride: to.positions * to.maps,
                             finish,
+                            ahead: Ahead::NOTHING,
                         };
                         // SAFETY: these columns of this position are this task's alone.
                         unsafe { kernel.run(&tile) };

@@ -1,7 +1,7 @@
 //! Pooling, alone and with the normalisation before it in one pass over the rows.
 
 use crate::backend::Machine;
-use crate::isa::Work;
+use crate::isa::{Work, prefetch_run};
 use crate::norm::{Lines, normalise, normalise_gradient};
 use ilsvrc_diagnostics::Result;
 use ilsvrc_network::{Norm, PoolKind, Window};
@@ -47,9 +47,7 @@ impl Rows {
     fn prefetch(&self, data: &[f32], window: &Window, ys: &Range<usize>, xs: &Range<usize>) {
         for y in ys.end..ys.end + window.stride {
             let first = data.as_ptr().wrapping_add(y * self.length + xs.start * self.maps);
-            for line in (0..window.stride * self.maps).step_by(CHUNK) {
-                crate::isa::prefetch(first.wrapping_add(line));
-            }
+            prefetch_run(first, window.stride * self.maps);
         }
     }
 

@@ -4,7 +4,7 @@
 use super::{Shape, sum_rows};
 use crate::arena::Shared;
 use crate::backend::Machine;
-use crate::gemm::{Finish, Left, Matrix, STORE, Tile, pack_rows};
+use crate::gemm::{Ahead, Finish, Left, Matrix, STORE, Tile, pack_rows};
 use ilsvrc_diagnostics::Result;
 use rayon::prelude::*;
 
@@ -85,6 +85,7 @@ pub(super) fn weight_gradient(
                                     c: sums.at((y * row + tile.start) * out_maps + panel.first),
                                     c_stride: out_maps,
                                     finish: add,
+                                    ahead: Ahead::NOTHING,
                                 };
                                 // SAFETY: the sums are this task's alone.
                                 unsafe { kernel.run(&tile) };

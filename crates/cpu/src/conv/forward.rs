@@ -4,7 +4,7 @@ use super::choice::Transformed;
 use super::{Padded, Shape, winograd};
 use crate::arena::Shared;
 use crate::backend::Machine;
-use crate::gemm::{Finish, Left, MAX_ROWS, Matrix, Rows, Tile, pack};
+use crate::gemm::{Ahead, Finish, Left, MAX_ROWS, Matrix, Rows, Tile, pack};
 use crate::kept::{Form, Kept};
 use ilsvrc_diagnostics::Result;
 use ilsvrc_network::Activation;
@@ -201,6 +201,7 @@ impl Sliding {
                         c: output.at((first + tile.start) * self.maps + panel.first),
                         c_stride: self.maps,
                         finish,
+                        ahead: Ahead::NOTHING,
                     };
                     // SAFETY: positions `first..` of the output are this task's alone.
                     unsafe { kernel.run(&tile) };

@@ -4,7 +4,7 @@ use super::choice::Transformed;
 use super::{Shape, few_weights, winograd};
 use crate::arena::Shared;
 use crate::backend::Machine;
-use crate::gemm::{Finish, Left, Matrix, Tile, pack_rows};
+use crate::gemm::{Ahead, Finish, Left, Matrix, Tile, pack_rows};
 use ilsvrc_diagnostics::Result;
 use ilsvrc_network::Activation;
 use rayon::prelude::*;
@@ -124,6 +124,7 @@ fn direct(
                                 c: result.at((y * row + r) * out_maps + panel.first),
                                 c_stride: out_maps,
                                 finish,
+                                ahead: Ahead::NOTHING,
                             };
                             // SAFETY: these rows of the result are this task's alone.
                             unsafe { kernel.run(&tile) };

@@ -5,7 +5,7 @@ mod stream;
 
 use crate::arena::Shared;
 use crate::backend::Machine;
-use crate::gemm::{Finish, Left, MAX_ROWS, Matrix, Rows, STORE, Tile, Transposed, pack, pack_rows};
+use crate::gemm::{Ahead, Finish, Left, MAX_ROWS, Matrix, Rows, STORE, Tile, Transposed, pack, pack_rows};
 use ilsvrc_diagnostics::Result;
 use ilsvrc_network::Activation;
 use rayon::prelude::*;
@@ -15,6 +15,9 @@ const TERMS: usize = 512;
 
 /// Outputs of a task of [`forward`]: with [`TERMS`] rows a quarter of a second-level cache.
 const TASK_OUTPUTS: usize = 128;
+
+/// Segments of a block's sum, where its terms can be cut into so many: often enough to ask for what is read next.
+const SEGMENTS: usize = 16;
 
 /// Inputs of a task of the gradients: eight tiles of the tallest kernel.
 const TASK_INPUTS: usize = 8 * MAX_ROWS;
@@ -32,6 +35,37 @@ pub(crate) struct Shape {
     pub(crate) inputs: usize,
     /// Columns of the weights.
     pub(crate) outputs: usize,
+}
+
+impl Shape {
+    /// The part of the weights that begins at `[row, column]` and has so many of both, or as many as there are.
+    fn ahead(self, weights: &[f32], [row, column]: [usize; 2], [rows, columns]: [usize; 2]) -> Ahead<'_> {
+        let Self { inputs, outputs } = self;
+        let from = weights.get(row * outputs + column..).unwrap_or_default();
+        let left = [inputs.saturating_sub(row), outputs.saturating_sub(column)];
+        Ahead::new(from, outputs, rows.min(left[0]), columns.min(left[1]))
+    }
+}
+
+/// Terms of a sum in equal segments, as many as may be up to [`SEGMENTS`].
+struct Segments {
+    starts: [usize; SEGMENTS],
+    count: usize,
+    /// Terms of each.
+    inner: usize,
+}
+
+impl Segments {
+    /// `terms` that begin at `first`.
+    fn new(first: usize, terms: usize) -> Self {
+        let count = (1..=SEGMENTS).rev().find(|count| terms.is_multiple_of(*count)).unwrap_or(1);
+        let inner = terms / count;
+        Self { starts: std::array::from_fn(|i| first + i * inner), count, inner }
+    }
+
+    fn starts(&self) -> &[usize] {
+        &self.starts[..self.count]
+    }
 }
 
 /// `output = activation(input * weights + bias)`
@@ -68,7 +102,11 @@ pub(crate) fn forward(
                 let terms = TERMS.min(inputs - k);
                 let source = Matrix { data: &weights[first..], stride: outputs };
                 pack_rows(&source, k..k + terms, panels, Shared::new(packed), terms, 0);
+                let segments = Segments::new(k, terms);
                 let last = k + terms == inputs;
+                let next = if last { [0, first + TASK_OUTPUTS] } else { [k + terms, first] };
+                let mut ahead = shape.ahead(weights, next, [TERMS, TASK_OUTPUTS]);
+                let share = ahead.runs().div_ceil(kernel.count_tiles(batch, panels));
                 for panel in panels.iter() {
                     let column = first + panel.first;
                     let finish = Finish {
@@ -83,13 +121,14 @@ pub(crate) fn forward(
                         let tile = Tile {
                             a: rows,
                             left: Left::Rows(starts),
-                            segments: &[k],
-                            inner: terms,
+                            segments: segments.starts(),
+                            inner: segments.inner,
                             b: &packed[terms * panel.first..],
                             panel,
                             c: output.at(tile.start * outputs + column),
                             c_stride: outputs,
                             finish,
+                            ahead: ahead.take(share),
                         };
                         // SAFETY: these columns of the output are this task's alone.
                         unsafe { kernel.run(&tile) };
@@ -130,6 +169,11 @@ pub(crate) fn input_gradient(
                 for (i, row) in rows.chunks_exact_mut(stride).take(count).enumerate() {
                     row[..terms].copy_from_slice(&weights[(first + i) * outputs + k..][..terms]);
                 }
+                let segments = Segments::new(0, terms);
+                let last = k + terms == outputs;
+                let next = if last { [first + TASK_INPUTS, 0] } else { [first, k + terms] };
+                let mut ahead = shape.ahead(weights, next, [TASK_INPUTS, TERMS]);
+                let share = ahead.runs().div_ceil(kernel.count_tiles(count, panels));
                 for panel in panels.iter() {
                     for tile in kernel.tiles(count, &panel) {
                         let mut starts = [0; MAX_ROWS];
@@ -138,13 +182,14 @@ pub(crate) fn input_gradient(
                         let tile = Tile {
                             a: rows,
                             left: Left::Rows(starts),
-                            segments: &[0],
-                            inner: terms,
+                            segments: segments.starts(),
+                            inner: segments.inner,
                             b: &packed[outputs * panel.first + k * panel.width..],
                             panel,
                             c: sums[tile.start * batch + panel.first..].as_mut_ptr(),
                             c_stride: batch,
                             finish: Finish { accumulate: k > 0, ..STORE },
+                            ahead: ahead.take(share),
                         };
                         // SAFETY: `sums` is this task's, of `count` rows of `batch`.
                         unsafe { kernel.run(&tile) };
@@ -206,6 +251,7 @@ pub(crate) fn weight_gradient(
                             c: result.at((first + row) * outputs + panel.first),
                             c_stride: outputs,
                             finish: STORE,
+                            ahead: Ahead::NOTHING,
                         };
                         // SAFETY: these rows of the result are this task's alone.
                         unsafe { kernel.run(&tile) };

@@ -12,7 +12,7 @@ mod pack;
 
 pub(crate) use pack::{Matrix, Rows, Transposed, pack, pack_rows};
 
-use crate::isa::{InstructionSet, prefetch};
+use crate::isa::{InstructionSet, prefetch, prefetch_run};
 use ilsvrc_network::Activation;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
@@ -63,6 +63,66 @@ impl Finish<'_> {
 pub(crate) const STORE: Finish<'static> =
     Finish { accumulate: false, bias: None, activation: Activation::None };
 
+/// Elements that are asked for at once: eight lines of a cache.
+const RUN: usize = 128;
+
+/// Part of a matrix that is read soon after a tile: with each segment of the tile's sum one run of it is asked for. Asked for
+/// all at once, between two tiles, they gain nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead<'a> {
+    /// From the part's first element on.
+    from: &'a [f32],
+    /// Elements between rows of the matrix.
+    stride: usize,
+    /// Elements of a row of the part.
+    columns: usize,
+    /// Runs asked for already, counted through its rows.
+    asked: usize,
+    /// Runs up to the end.
+    end: usize,
+}
+
+impl<'a> Ahead<'a> {
+    /// Nothing.
+    pub(crate) const NOTHING: Self = Self { from: &[], stride: 0, columns: 0, asked: 0, end: 0 };
+
+    /// So many rows and columns, of which `from` has at least the first element.
+    pub(crate) fn new(from: &'a [f32], stride: usize, rows: usize, columns: usize) -> Self {
+        Self { from, stride, columns, asked: 0, end: rows * columns.div_ceil(RUN) }
+    }
+
+    /// Runs that are left.
+    pub(crate) fn runs(&self) -> usize {
+        self.end - self.asked
+    }
+
+    /// Takes the next `runs` off, or all that are left.
+    pub(crate) fn take(&mut self, runs: usize) -> Self {
+        let taken = Self { end: self.end.min(self.asked + runs), ..*self };
+        self.asked = taken.end;
+        taken
+    }
+
+    /// Where run `number` of those left lies, counted from the part's first element, and how many elements it has.
+    #[inline(always)]
+    fn run(&self, number: usize) -> Option<(usize, usize)> {
+        if number >= self.runs() {
+            return None;
+        }
+        let (in_row, number) = (self.columns.div_ceil(RUN), self.asked + number);
+        let (row, column) = (number / in_row, number % in_row * RUN);
+        Some((row * self.stride + column, RUN.min(self.columns - column)))
+    }
+
+    /// Asks for run `number` of those left, if there is one.
+    #[inline(always)]
+    fn ask(&self, number: usize) {
+        if let Some((first, elements)) = self.run(number) {
+            prefetch_run(self.from.as_ptr().wrapping_add(first), elements);
+        }
+    }
+}
+
 /// One tile of a product: `C[i][j] = finish(sum over segments s and k < inner of A[i][s, k] * B[s * inner + k][j])`.
 pub(crate) struct Tile<'a> {
     /// What all offsets of `A` count from.
@@ -83,6 +143,8 @@ pub(crate) struct Tile<'a> {
     pub(crate) c_stride: usize,
     /// What is done with the sums.
     pub(crate) finish: Finish<'a>,
+    /// What is asked for meanwhile.
+    pub(crate) ahead: Ahead<'a>,
 }
 
 impl Tile<'_> {
@@ -192,6 +254,11 @@ impl Kernel {
         (0..count).map(move |i| rows * i / count..rows * (i + 1) / count)
     }
 
+    /// Tiles of `rows` rows in all of `panels`.
+    pub(crate) fn count_tiles(&self, rows: usize, panels: Panels) -> usize {
+        panels.iter().map(|panel| rows.div_ceil(self.rows(&panel))).sum()
+    }
+
     /// Computes a tile.
     ///
     /// # Safety
@@ -293,7 +360,8 @@ unsafe fn tile<V: Vector, const R: usize, const N: usize>(t: &Tile) {
         }
         match t.left {
             Left::Rows(rows) => {
-                for &segment in t.segments {
+                for (number, &segment) in t.segments.iter().enumerate() {
+                    t.ahead.ask(number);
                     let start = t.a.as_ptr().add(segment);
                     let a: [*const f32; R] = std::array::from_fn(|i| start.add(*rows.get_unchecked(i)));
                     for k in 0..t.inner {
@@ -303,7 +371,8 @@ unsafe fn tile<V: Vector, const R: usize, const N: usize>(t: &Tile) {
                 }
             }
             Left::Columns { step: stride, .. } => {
-                for &segment in t.segments {
+                for (number, &segment) in t.segments.iter().enumerate() {
+                    t.ahead.ask(number);
                     let mut a = t.a.as_ptr().add(segment);
                     for _ in 0..t.inner {
                         step::<V, R, N>(&mut sums, |i| *a.add(i), b);
@@ -428,3 +497,29 @@ macro_rules! dispatch {
     };
 }
 use dispatch;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ahead_is_asked_for_once() {
+        for (rows, columns, share) in [(3, 300, 2), (7, 128, 3), (1, 1, 5), (0, 9, 1), (9, 0, 1)] {
+            let stride = columns + 11;
+            let mut asked = vec![0; rows * stride];
+            let mut ahead = Ahead::new(&[], stride, rows, columns);
+            while ahead.runs() > 0 {
+                let taken = ahead.take(share);
+                assert!(taken.runs() <= share && taken.run(taken.runs()).is_none());
+                for (first, elements) in (0..taken.runs()).filter_map(|number| taken.run(number)) {
+                    asked[first..first + elements].iter_mut().for_each(|times| *times += 1);
+                }
+            }
+            let part = asked.chunks(stride).all(|row| {
+                let (inside, outside) = row.split_at(columns);
+                inside.iter().all(|times| *times == 1) && outside.iter().all(|times| *times == 0)
+            });
+            assert!(part, "{rows} x {columns}, {share} at a time: {asked:?}");
+        }
+    }
+}

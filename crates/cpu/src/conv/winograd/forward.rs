@@ -8,7 +8,7 @@ use crate::arena::Shared;
 use crate::backend::Machine;
 use crate::conv::forward::Sliding;
 use crate::gemm::{
-    Finish, Left, MAX_ROWS, MAX_WIDTH, Panels, Rows, STORE, Tile, Vector, VectorWork, run_on_vectors,
+    Ahead, Finish, Left, MAX_ROWS, MAX_WIDTH, Panels, Rows, STORE, Tile, Vector, VectorWork, run_on_vectors,
 };
 use crate::kept::{Form, Kept};
 use ilsvrc_diagnostics::Result;
@@ -102,6 +102,7 @@ pub(in crate::conv) fn run<const R: usize, const P: usize>(
                             c: c[rows.start * to + panel.first..].as_mut_ptr(),
                             c_stride: to,
                             finish: STORE,
+                            ahead: Ahead::NOTHING,
                         };
                         // SAFETY: `c` is this task's, of `count` rows of `to`.
                         unsafe { kernel.run(&tile) };

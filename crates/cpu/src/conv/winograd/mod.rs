@@ -13,7 +13,7 @@ mod weights;
 
 use super::Padded;
 use crate::gemm::Vector;
-use crate::isa::prefetch;
+use crate::isa::prefetch_run;
 pub(super) use forward::run;
 pub(super) use photos::{COLOURS, Photos, SIZE};
 use std::marker::PhantomData;
@@ -27,9 +27,6 @@ pub(super) const TILE: usize = 4;
 /// What is stored for one product begins this far after a multiple of a page, or that of all products would share a few
 /// lines of a cache.
 const SKEW: usize = 16;
-
-/// Elements of a cache line.
-const LINE: usize = 16;
 
 /// How the outputs of maps are cut into tiles.
 #[derive(Clone, Copy)]
@@ -75,9 +72,7 @@ impl Tiling {
         let Place { image, y, x } = self.place(tile);
         for y in y..side.min(y + TILE) {
             let row = data.wrapping_add(((image * side + y) * side + x) * maps);
-            for line in (0..TILE.min(side.saturating_sub(x)) * maps).step_by(LINE) {
-                prefetch(row.wrapping_add(line));
-            }
+            prefetch_run(row, TILE.min(side.saturating_sub(x)) * maps);
         }
     }
 

@@ -6,7 +6,7 @@ use super::{SKEW, TILE, TileOf, Tiling};
 use crate::arena::Shared;
 use crate::backend::Machine;
 use crate::conv::{Padded, Shape, sum_rows};
-use crate::gemm::{Finish, Left, Panels, STORE, Tile, Vector, VectorWork, run_on_vectors};
+use crate::gemm::{Ahead, Finish, Left, Panels, STORE, Tile, Vector, VectorWork, run_on_vectors};
 use ilsvrc_diagnostics::Result;
 use rayon::prelude::*;
 use std::marker::PhantomData;
@@ -110,6 +110,7 @@ pub(in crate::conv) fn weight_gradient<const R: usize, const P: usize>(
                                 + panel.first),
                             c_stride: out_maps,
                             finish: Finish { accumulate: number > 0, ..STORE },
+                            ahead: Ahead::NOTHING,
                         };
                         // SAFETY: these rows of this product's sums are this task's alone.
                         unsafe { kernel.run(&tile) };
