@@ -89,6 +89,8 @@ try {
         const keep = (path) => !basename(path).endsWith('.node');
         if (existsSync(from)) cpSync(from, join(folder, part), { recursive: true, filter: keep });
       }
+      // Errors and help name pages: they lie beside the program that prints them.
+      if (name === 'cli') cpSync(join(root, 'docs'), join(folder, 'docs'), { recursive: true });
     });
   }
 } finally {

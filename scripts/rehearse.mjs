@@ -150,6 +150,8 @@ async function rehearse(version, registry) {
     filters.status === 1 && /E0412[\s\S]*npm install/.test(filters.text),
     filters.text,
   );
+  const page = /docs: (.*)/.exec(filters.text)?.[1] ?? '';
+  check('the page that it names is there', existsSync(resolve(folder, page)), page);
 
   const broken = async (what, code, change) => {
     change(dirname(join(folder, addon)));

@@ -18,6 +18,7 @@ import {
   printable,
   startProgress,
 } from '@ilsvrc/terminal';
+import { errorPage } from './docs.ts';
 
 /** The options that all verbs share. */
 export interface OutputOptions {
@@ -170,7 +171,7 @@ export class Output {
       this.say('copied to the clipboard');
     } catch (error) {
       if (!(error instanceof IlsvrcError)) throw error;
-      process.stderr.write(formatError(error, this.#paintMessage));
+      process.stderr.write(formatError(error, errorPage(error.code), this.#paintMessage));
     }
   }
 
@@ -187,5 +188,7 @@ export class Output {
 
 /** Prints an error as a person reads it, with its stack where `verbose`. */
 export function printError(error: IlsvrcError, verbose: boolean): void {
-  process.stderr.write(formatError(error, painter(hasColour(process.stderr)), verbose));
+  process.stderr.write(
+    formatError(error, errorPage(error.code), painter(hasColour(process.stderr)), verbose),
+  );
 }

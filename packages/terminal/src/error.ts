@@ -2,12 +2,12 @@
 import type { IlsvrcError } from '@ilsvrc/diagnostics';
 import { type Paint, printable } from './style.ts';
 
-/** Lines ending with a newline. `verbose` adds the stack and that of the cause. */
-export function formatError(error: IlsvrcError, paint: Paint, verbose = false): string {
+/** Lines ending with a newline. `page` says where to read more; `verbose` adds the stack and that of the cause. */
+export function formatError(error: IlsvrcError, page: string, paint: Paint, verbose = false): string {
   const lines = [`${paint('red', paint('bold', `error[${error.code}]`))}: ${error.message}`];
   if (error.info) lines.push(`  ${paint('cyan', 'info')}: ${error.info}`);
   if (error.hint) lines.push(`  ${paint('green', 'hint')}: ${error.hint}`);
-  lines.push(`  ${paint('dim', 'docs')}: docs/errors/${error.code}.md`);
+  lines.push(`  ${paint('dim', 'docs')}: ${page}`);
   if (verbose) {
     for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
       if (cause.stack) lines.push(paint('dim', cause.stack));

@@ -25,10 +25,10 @@ test('an error says what, why, what to do and where to read more', () => {
     info: 'the disk was full',
     hint: 'run `ilsvrc prep --check data`',
   });
-  expect(formatError(error, plain)).toBe(
+  expect(formatError(error, 'docs/errors/E0203.md', plain)).toBe(
     'error[E0203]: shard train-000042.tar is 3.1 MB short\n  info: the disk was full\n  hint: run `ilsvrc prep --check data`\n  docs: docs/errors/E0203.md\n',
   );
-  expect(formatError(error, plain, true)).toContain('terminal.test.ts');
+  expect(formatError(error, 'docs/errors/E0203.md', plain, true)).toContain('terminal.test.ts');
 });
 
 test('numbers stand right, and no line ends with spaces', () => {
@@ -99,6 +99,6 @@ test('a name commands no terminal, and our styles stay', () => {
   // Clears the screen, writes the clipboard, hides text, goes back, CSI in one character.
   for (const code of ['\u001b[2J', '\u001b]52;c;eA==\u0007', '\u001b[8m', '\r', '\u009b2J']) {
     expect(printable(`a${code}b`)).not.toMatch(/[\p{Cc}]/u);
-    expect(formatError(new IlsvrcError('E0201', `cannot read ${code}`), plain)).not.toContain(code);
+    expect(formatError(new IlsvrcError('E0201', `cannot read ${code}`), 'a page', plain)).not.toContain(code);
   }
 });

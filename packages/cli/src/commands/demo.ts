@@ -5,6 +5,7 @@ import { findImages } from '@ilsvrc/dataset';
 import { generateBuiltin } from '@ilsvrc/engine';
 import { hasPictures } from '@ilsvrc/report';
 import { formatCount, formatDuration } from '@ilsvrc/terminal';
+import { errorPage } from '../docs.ts';
 import { examples } from '../examples.ts';
 import { Output } from '../output.ts';
 import { whole } from '../parse.ts';
@@ -63,7 +64,7 @@ const verb: Verb = (base, context) =>
       }
       const look = hasPictures
         ? `Open ${report}; look at ${[panel, neighbours, boxes].join(', ')}.`
-        : 'Without pictures: the package sharp is not here (docs/errors/E0412.md).';
+        : `Without pictures: the package sharp is not here (${errorPage('E0412')}).`;
       output.say(`\nAll of it in ${formatDuration((performance.now() - begin) / 1000)}. ${look}`);
       output.next([
         `ilsvrc summary ${model}`,

@@ -15,6 +15,7 @@ import {
 } from '@ilsvrc/engine';
 import { hasPictures, writeMean } from '@ilsvrc/report';
 import { formatCount } from '@ilsvrc/terminal';
+import { errorPage } from '../docs.ts';
 import { examples } from '../examples.ts';
 import { Output } from '../output.ts';
 import { oneOf, real, whole } from '../parse.ts';
@@ -169,7 +170,7 @@ async function write(request: Preparation, output: Output, signal: AbortSignal):
 async function written(out: string, summary: PrepSummary, output: Output, size?: number): Promise<void> {
   const manifest = await readManifest(out);
   if (hasPictures) await writeMean(out, manifest.size);
-  else output.say('no mean.png: the package sharp is not here (docs/errors/E0412.md)');
+  else output.say(`no mean.png: the package sharp is not here (${errorPage('E0412')})`);
   if (output.isJson)
     return output.document({ version: 1, out, classes: manifest.classes.length, ...summary });
   reportSummary(summary, out, output, size ?? manifest.size);

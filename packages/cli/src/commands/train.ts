@@ -7,6 +7,7 @@ import { hasPictures } from '@ilsvrc/report';
 import { type TrainEvent, train } from '@ilsvrc/trainer';
 import { expectHeadFlags, trainHead } from '../box-head.ts';
 import { checkpointSeconds, loadDefaults } from '../defaults.ts';
+import { errorPage } from '../docs.ts';
 import { EpochTable } from '../epoch-table.ts';
 import { examples } from '../examples.ts';
 import { adoptForeignShards } from '../foreign-shards.ts';
@@ -137,7 +138,7 @@ async function trainNet(
   const output = outputOf(world, options);
   if (dataset !== undefined) await firstAlone(world, () => adoptForeignShards(dataset, output, signal));
   const choice = await chooseRun(dataset, options, await loadDefaults());
-  if (!hasPictures) output.say('no filters.png: the package sharp is not here (docs/errors/E0412.md)');
+  if (!hasPictures) output.say(`no filters.png: the package sharp is not here (${errorPage('E0412')})`);
   const table = new EpochTable(output);
   const { live: asked, resume = false } = options;
   const port = asked === true ? 0 : asked;
