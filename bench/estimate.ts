@@ -33,17 +33,25 @@ const rounds = Number(values.rounds);
 const program = join(root, 'packages/cli/bin/ilsvrc.mjs');
 const place = mkdtempSync(join(tmpdir(), 'ilsvrc-bench-'));
 
-/** What the program prints, in the temporary folder, and the seconds from its start to its end. */
-function timed(args: string[]): { stdout: string; seconds: number } {
+/** Has a process write the most memory that it had, in bytes, to the pipe 3. */
+const tellMemory = `
+  import { writeSync } from 'node:fs';
+  import { peakMemory } from '${import.meta.resolve('@ilsvrc/engine')}';
+  process.on('exit', () => writeSync(3, String(peakMemory())));`;
+
+/** What the program prints, in the temporary folder; the seconds from its start to its end, and its memory at most. */
+function timed(args: string[]): { stdout: string; seconds: number; memory: number } {
   const begin = performance.now();
-  const result = spawnSync(process.execPath, [program, ...args], {
+  const hook = `data:text/javascript,${encodeURIComponent(tellMemory)}`;
+  const result = spawnSync(process.execPath, ['--import', hook, program, ...args], {
     cwd: place,
     encoding: 'utf8',
     maxBuffer: 2 ** 28,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
   });
   if (result.status !== 0) throw new Error(`ilsvrc ${args.join(' ')} ended with ${result.status}`);
-  return { stdout: result.stdout, seconds: (performance.now() - begin) / 1000 };
+  const seconds = (performance.now() - begin) / 1000;
+  return { stdout: result.stdout, seconds, memory: Number(result.output[3]) };
 }
 
 /** Presets with their data sets, in pairs. */
@@ -68,23 +76,26 @@ async function cases(): Promise<[net: string, data: string][]> {
   });
 }
 
-/** Rows of one run: seconds and bytes that were said and that came, and by how much they differ. */
+/** Rows of one run: seconds, bytes of files and of memory that were said and that came, and by how much they differ. */
 async function measure(net: string, data: string): Promise<Row[]> {
   const run = ['--data', data, '--epochs', values.epochs, '--json'];
-  const samples = { said: [], took: [], off: [], disk: [] } as Record<
-    'said' | 'took' | 'off' | 'disk',
+  const samples = { said: [], took: [], off: [], disk: [], memory: [] } as Record<
+    'said' | 'took' | 'off' | 'disk' | 'memory',
     number[]
   >;
   for (let round = 1; round <= rounds; round += 1) {
     process.stderr.write(`${net}, round ${round} of ${rounds}\n`);
-    const { total_seconds, disk } = JSON.parse(timed(['estimate', net, ...run]).stdout).run;
+    const { total_seconds, peak_memory_bytes, disk } = JSON.parse(
+      timed(['estimate', net, ...run]).stdout,
+    ).run;
     const options = ['--net', net, '--epochs', values.epochs, '--run', 'one', '--force', '--quiet'];
-    const { seconds } = timed(['train', data, ...options]);
+    const { seconds, memory } = timed(['train', data, ...options]);
     const folder = join(place, 'runs/one');
     const bytes = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
     samples.said.push(total_seconds);
     samples.took.push(seconds);
     samples.off.push(100 * Math.abs(total_seconds / seconds - 1));
+    samples.memory.push(100 * Math.abs(peak_memory_bytes / memory - 1));
     samples.disk.push(100 * Math.abs(disk.total_bytes / bytes - 1));
   }
   const { name, splits } = await readManifest(data);
@@ -94,6 +105,7 @@ async function measure(net: string, data: string): Promise<Row[]> {
     { work, who: 'ilsvrc estimate', unit: 's', ...spread(samples.said) },
     { work, who: 'ilsvrc train, all of its process', unit: 's', ...spread(samples.took) },
     { work, who: 'the estimate was off by', unit: '%', ...spread(samples.off), held: { most } },
+    { work, who: 'that of its memory by', unit: '%', ...spread(samples.memory), held: { most } },
     { work, who: "that of the run's files by", unit: '%', ...spread(samples.disk), held: { most } },
   ];
 }

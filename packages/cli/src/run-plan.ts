@@ -35,6 +35,7 @@ export interface Plan {
   recipe: Recipe;
   images: number;
   validation_images: number;
+  /** Opening the net with the program's own start. */
   measured: Measured;
   forecast: Forecast;
   /** With more replicas, where that is asked. */
@@ -51,6 +52,8 @@ export async function planRun(
   flags: PlanFlags,
   { machine, output, signal }: { machine: Machine; output: Output; signal: AbortSignal },
 ): Promise<Plan> {
+  // Since the process began: that of a run takes as long.
+  const start_seconds = performance.now() / 1000;
   const { data } = flags;
   const temporary = data === undefined ? await mkdtemp(join(tmpdir(), 'ilsvrc-estimate-')) : undefined;
   try {
@@ -65,7 +68,8 @@ export async function planRun(
       signal,
       onPart: (part) => output.say(part),
     };
-    const measured = await measure(work);
+    const parts = await measure(work);
+    const measured = { ...parts, open_seconds: start_seconds + parts.open_seconds };
     const found = forecast(measured, {
       ...sizes,
       recipe: choice.recipe,
@@ -184,7 +188,7 @@ function describe({
 /** Others on more than this part of a core make an estimate doubtful. */
 const quiet = 0.2;
 
-/** Time and disk as people read them. */
+/** Time, memory and disk as people read them. */
 export function showPlan(plan: Plan, output: Output): void {
   const { recipe, images, validation_images, measured, forecast, free_bytes } = plan;
   const { epoch, disk } = forecast;
@@ -216,6 +220,9 @@ export function showPlan(plan: Plan, output: Output): void {
       `other programs kept ${measured.others.toFixed(1)} cores busy meanwhile: the times hold as long as they do`,
     );
   }
+  output.data(
+    `memory of this machine: at most ${formatBytes(forecast.peak_memory_bytes)}, the program and decoded photos included`,
+  );
   const verdict = disk.peak_bytes <= free_bytes ? 'fits' : 'does not fit';
   output.data(
     `disk: checkpoint ${formatBytes(disk.checkpoint_bytes)}, two models of ${formatBytes(disk.model_bytes)}, metrics ` +

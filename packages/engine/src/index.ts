@@ -8,6 +8,7 @@ export * from './interchange.ts';
 export type { JobOptions } from './jobs.ts';
 export type { Layer, LayerSummary, Learning, Net, Summary } from './net.ts';
 export { watchOthers } from './others.ts';
+export { peakMemory } from './peak-memory.ts';
 export * from './ranks.ts';
 export * from './session.ts';
 export {

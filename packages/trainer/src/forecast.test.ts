@@ -29,13 +29,14 @@ const measured: Measured = {
   model: { amount: 1_000_000, seconds: 1 },
   filters: { amount: 5000, seconds: 0.5 },
   line_bytes: 100,
+  peak_memory_bytes: 150_000_000,
   others: 0,
 };
 
 test('parts come as often as a run does them', () => {
   const run = { images: 10_050, validation_images: 1000, recipe: { ...recipe, batch: 100, epochs: 10 } };
   const found = forecast(measured, { ...run, checkpoint_seconds: 100 });
-  expect(found).toMatchObject({ steps_per_epoch: 101, seconds_per_step: 2 });
+  expect(found).toMatchObject({ steps_per_epoch: 101, seconds_per_step: 2, peak_memory_bytes: 150_000_000 });
   // 201 seconds of training: two checkpoints on the way and one at its end.
   expect(found.epoch).toEqual({ training: 201, validation: 2, saving: 3 * 3 + 2 * 1 + 0.5, total: 214.5 });
   expect(found.total_seconds).toBeCloseTo(5 + 10 * 214.5);

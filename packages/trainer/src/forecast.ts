@@ -20,6 +20,8 @@ export interface Forecast {
   epoch: { training: number; validation: number; saving: number; total: number };
   /** Of all epochs, and of opening the net. */
   total_seconds: number;
+  /** Of this machine, the whole process of a run: it does what was measured. */
+  peak_memory_bytes: number;
   disk: {
     checkpoint_bytes: number;
     model_bytes: number;
@@ -50,6 +52,7 @@ export function forecast(
     seconds_per_step: recipe.batch * rate(measured.training),
     epoch: { training, validation, saving, total },
     total_seconds: measured.open_seconds + recipe.epochs * total,
+    peak_memory_bytes: measured.peak_memory_bytes,
     disk: {
       checkpoint_bytes: checkpoint.amount,
       model_bytes: model.amount,

@@ -3,7 +3,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Recipe } from '@ilsvrc/config';
 import { readManifest } from '@ilsvrc/dataset';
-import { type Layout, type Machine, type Net, Session, watchOthers } from '@ilsvrc/engine';
+import { type Layout, type Machine, type Net, peakMemory, Session, watchOthers } from '@ilsvrc/engine';
 import { drawFilters } from './filters.ts';
 import type { Settings } from './run-directory.ts';
 import { expectFits, imagesOf, stepsPerCall } from './train.ts';
@@ -44,6 +44,8 @@ export interface Measured {
   filters: Work;
   /** Length of a line of metrics. */
   line_bytes: number;
+  /** The most memory that this process has had by then, the program and decoded photos included. */
+  peak_memory_bytes: number;
   /** Cores that other programs kept busy meanwhile, in the mean: without them all of it is faster. */
   others: number;
 }
@@ -95,6 +97,7 @@ export async function measure(options: MeasureOptions): Promise<Measured> {
       checkpoint: await written('checkpoint', (path) => session.saveCheckpoint(path, metadata)),
       model: await written('model', (path) => session.saveModel(path, metadata)),
       filters: await written('filters.png', (path) => drawFilters(session, net, path)),
+      peak_memory_bytes: peakMemory(),
       others: others(),
     };
   } finally {

@@ -71,16 +71,11 @@ export async function startup({ quick, wants, signal, onProgress }: ProcessRun):
 
 /** Photos that the memory is measured with: two batches and a part of one, and a tenth for validation. */
 const photos = 300;
-/**
- * Writes the most memory that its process had, in kB, to the pipe 3. On Linux a process inherits the peak that `getrusage` tells from the
- * one that started it, which may be larger; `VmHWM` is its own.
- */
+/** Writes the most memory that its process had, in bytes, to the pipe 3. */
 const tellMemory = `
-  import { readFileSync, writeSync } from 'node:fs';
-  const status = () => (process.platform === 'linux' ? readFileSync('/proc/self/status', 'utf8') : '');
-  process.on('exit', () => {
-    writeSync(3, /VmHWM:\\s+(\\d+)/.exec(status())?.[1] ?? String(process.resourceUsage().maxRSS));
-  });`;
+  import { writeSync } from 'node:fs';
+  import { peakMemory } from '${import.meta.resolve('@ilsvrc/engine')}';
+  process.on('exit', () => writeSync(3, String(peakMemory())));`;
 
 /** The most memory, in MB, that `ilsvrc train` of the paper's net has had at the end of a short run. */
 export async function memory({ quick, wants, signal, onProgress }: ProcessRun): Promise<Measurement[]> {
@@ -101,7 +96,7 @@ export async function memory({ quick, wants, signal, onProgress }: ProcessRun): 
     await ilsvrc(['prep', 'photos', '-o', 'data'], folder, signal);
     for (let round = 0; round < rounds; round += 1) {
       step(round + 1);
-      samples.push(((await ilsvrc(training, folder, signal)) * 1024) / 1e6);
+      samples.push((await ilsvrc(training, folder, signal)) / 1e6);
       await rm(join(folder, 'runs'), { recursive: true });
     }
   } finally {
@@ -121,7 +116,7 @@ export async function memory({ quick, wants, signal, onProgress }: ProcessRun): 
   return [{ name, unit: 'MB', better: 'less', samples, limit, yardstick: null }];
 }
 
-/** Runs the program; the most memory that it had, in kB. */
+/** Runs the program; the most memory that it had, in bytes. */
 async function ilsvrc(args: string[], cwd: string, signal: AbortSignal): Promise<number> {
   const hook = `data:text/javascript,${encodeURIComponent(tellMemory)}`;
   // Defaults of this user's environment are not what is measured.
