@@ -36,7 +36,7 @@ const place = mkdtempSync(join(tmpdir(), 'ilsvrc-bench-'));
 /** Has a process write the most memory that it had, in bytes, to the pipe 3. */
 const tellMemory = `
   import { writeSync } from 'node:fs';
-  import { peakMemory } from '${import.meta.resolve('@ilsvrc/engine')}';
+  import { peakMemory } from ${JSON.stringify(import.meta.resolve('@ilsvrc/engine'))};
   process.on('exit', () => writeSync(3, String(peakMemory())));`;
 
 /** What the program prints, in the temporary folder; the seconds from its start to its end, and its memory at most. */

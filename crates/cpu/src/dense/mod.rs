@@ -16,7 +16,8 @@ const TERMS: usize = 512;
 /// Outputs of a task of [`forward`]: with [`TERMS`] rows a quarter of a second-level cache.
 const TASK_OUTPUTS: usize = 128;
 
-/// Segments of a block's sum, where its terms can be cut into so many: often enough to ask for what is read next.
+/// Segments of a block's sum, where its terms can be cut into so many: often enough to ask for what is read next. (A few
+/// images have few tiles: then not all of it is asked for.)
 const SEGMENTS: usize = 16;
 
 /// Inputs of a task of the gradients: eight tiles of the tallest kernel.

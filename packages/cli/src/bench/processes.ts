@@ -74,7 +74,7 @@ const photos = 300;
 /** Writes the most memory that its process had, in bytes, to the pipe 3. */
 const tellMemory = `
   import { writeSync } from 'node:fs';
-  import { peakMemory } from '${import.meta.resolve('@ilsvrc/engine')}';
+  import { peakMemory } from ${JSON.stringify(import.meta.resolve('@ilsvrc/engine'))};
   process.on('exit', () => writeSync(3, String(peakMemory())));`;
 
 /** The most memory, in MB, that `ilsvrc train` of the paper's net has had at the end of a short run. */
