@@ -24,11 +24,17 @@ if (major > 22 || (major === 22 && minor >= 18)) {
   }
   const child = spawn(node, process.argv.slice(1), {
     stdio: 'inherit',
-    env: { ...process.env, ILSVRC_STARTED_AGAIN: '1' },
+    // It knows who started this one, in whose place it works.
+    env: { ...process.env, ILSVRC_STARTED_AGAIN: String(process.ppid) },
   });
-  // Ctrl-C reaches the child by itself; other signals are passed on.
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-    process.on(name, () => name !== 'SIGINT' && child.kill(name));
+  // Ctrl-C reaches the child by itself; other signals are passed on. A child that is stopped hears them when it goes on.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(name, () => {
+      if (name === 'SIGINT') return;
+      child.kill(name);
+      child.kill('SIGCONT');
+    });
+  }
   child.on('exit', (code, signal) => {
     if (!signal) process.exit(code);
     process.removeAllListeners(signal);

@@ -78,6 +78,20 @@ function start(command: string[], more: Record<string, string> = {}) {
 
 const ilsvrc = (...args: string[]) => [process.execPath, program, ...args];
 
+const oldNode =
+  "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.0.0' } })";
+
+/** As an old Node runs the program: it starts the Node that came along. */
+const byOldNode = ([node = '', ...args]: string[]) => [
+  ...[node, '--import', `data:text/javascript,${encodeURIComponent(oldNode)}`, ...args],
+];
+
+/** A process and those that it has started. */
+const family = (pid = 0): number[] => [
+  pid,
+  ...readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+];
+
 const train = (name: string, places: string, ...more: string[]) =>
   ilsvrc('train', '--run', name, '--devices', places, '--precision', 'f32', ...more);
 
@@ -219,31 +233,40 @@ describe.skipIf(!canMock)('ranks on virtual GPUs', () => {
     }
   });
 
-  test('a rank that is frozen ends the run within half a minute, and its name is told', {
-    timeout: 90_000,
-  }, async () => {
-    const store = await serveStore();
-    const [first, second] = byTorchrun(train('still', '0,1', '--json', '--epochs', '400'), agent(store.port));
-    if (first === undefined || second === undefined) throw new Error('two were started');
-    await underWay(first.child);
-    second.child.kill('SIGSTOP');
-    const begin = performance.now();
-    const { status, stderr } = await first.ended;
-    expect(performance.now() - begin).toBeLessThan(30_000);
-    expect(status, stderr).toBe(codes.E0421.exit);
-    expect(stderr).toMatch(/^error\[E0421\]: (epoch \d+, step \d+: )?rank 1 on /m);
-    expect(stderr).toContain(`rank 1 on ${hostname()} has not been heard of for 15 s`);
-    // The first has let it go on, and it finds that it was given up.
-    const given = await second.ended;
-    expect(given.status, given.stderr).toBe(codes.E0421.exit);
-    store.close();
-    const alone = start(train('still', '0', '--json', '--epochs', '400', '--resume'));
-    await underWay(alone.child, '"event":"step"');
-    alone.child.kill('SIGINT');
-    const { stdout, stderr: messages } = await alone.ended;
-    expect(messages).toContain('error[E0902]');
-    expect(JSON.parse(stdout.split('\n')[0] ?? '').resumed.epoch).toBeGreaterThan(1);
-  });
+  test.each([
+    ['under an old Node', byOldNode, 2],
+    ['under this one', (command: string[]) => command, 1],
+  ])(
+    'a rank that is frozen %s ends the run within half a minute, and its name is told',
+    { timeout: 90_000 },
+    async (_, as, processes) => {
+      const store = await serveStore();
+      const command = as(train('still', '0,1', '--json', '--epochs', '400', '--force'));
+      const [first, second] = byTorchrun(command, agent(store.port));
+      if (first === undefined || second === undefined) throw new Error('two were started');
+      await underWay(first.child);
+      const frozen = family(second.child.pid);
+      expect(frozen).toHaveLength(processes);
+      for (const pid of frozen) process.kill(pid, 'SIGSTOP');
+      const begin = performance.now();
+      const { status, stderr } = await first.ended;
+      expect(performance.now() - begin).toBeLessThan(30_000);
+      expect(status, stderr).toBe(codes.E0421.exit);
+      expect(stderr).toMatch(/^error\[E0421\]: (epoch \d+, step \d+: )?rank 1 on /m);
+      expect(stderr).toContain(`rank 1 on ${hostname()} has not been heard of for 15 s`);
+      // The first has let it go on, and it finds that it was given up; as an old Node's, where torchrun asks all to end.
+      if (processes > 1) second.child.kill('SIGTERM');
+      const given = await second.ended;
+      expect([codes.E0421.exit, codes.E0902.exit], given.stderr).toContain(given.status);
+      store.close();
+      const alone = start(train('still', '0', '--json', '--epochs', '400', '--resume'));
+      await underWay(alone.child, '"event":"step"');
+      alone.child.kill('SIGINT');
+      const { stdout, stderr: messages } = await alone.ended;
+      expect(messages).toContain('error[E0902]');
+      expect(JSON.parse(stdout.split('\n')[0] ?? '').resumed.epoch).toBeGreaterThan(1);
+    },
+  );
 
   test('where torchrun itself has ended all ranks end', async () => {
     const store = await serveStore();

@@ -19,17 +19,17 @@ export async function letLauncherEnd(): Promise<void> {
   await Promise.race([once(process, 'SIGTERM'), setTimeout(patience)]);
 }
 
-/** Who started this process: when that ends, another one adopts it. */
-const parent = process.ppid;
+/** Who started this process, or the old Node that started this one in turn: when that ends, another one adopts it. */
+const launcher = Number(process.env.ILSVRC_STARTED_AGAIN ?? process.ppid);
 
 /**
  * Lets the other ranks that torchrun has started here go on, one of which may be stopped. torchrun asks all to end when one has failed,
  * and waits half a minute for one that does not hear it; awake, it hears.
  */
 export function wakeOthers(): void {
-  // Without it this process has no torchrun for its parent: the variables of rank and size were set by hand.
+  // Without it no torchrun started this process: the variables of rank and size were set by hand.
   if (process.env.TORCHELASTIC_RUN_ID === undefined) return;
-  const tasks = `/proc/${parent}/task`;
+  const tasks = `/proc/${launcher}/task`;
   try {
     for (const task of readdirSync(tasks)) {
       const children = readFileSync(join(tasks, task, 'children'), 'utf8')
