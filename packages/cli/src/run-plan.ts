@@ -35,7 +35,7 @@ export interface Plan {
   recipe: Recipe;
   images: number;
   validation_images: number;
-  /** Opening the net with the program's own start. */
+  /** Its `open_seconds` count from the program's start. */
   measured: Measured;
   forecast: Forecast;
   /** With more replicas, where that is asked. */

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { presets } from '@ilsvrc/config';
-import { generateBuiltin, prep } from '@ilsvrc/engine';
+import { generateBuiltin, peakMemory, prep } from '@ilsvrc/engine';
 import { afterAll, expect, test } from 'vitest';
 import { forecast } from './forecast.ts';
 import { type Measured, type MeasureOptions, measure } from './measure.ts';
@@ -76,6 +76,9 @@ test('what is measured is of this data, and leaves nothing behind, whether it en
   expect(found.training.seconds).toBeGreaterThanOrEqual(8);
   expect(found.validation.amount).toBeGreaterThan(0);
   expect(found.checkpoint.amount).toBeGreaterThan(1.9 * found.model.amount);
+  // Node alone takes more.
+  expect(found.peak_memory_bytes).toBeGreaterThan(40e6);
+  expect(found.peak_memory_bytes).toBeLessThanOrEqual(peakMemory());
   expect(readdirSync(folder)).toEqual(before);
 
   const stop = new AbortController();
